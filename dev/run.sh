@@ -16,9 +16,11 @@ analyse() {
 hints() {
   cat >&2 <<END
 
-Kapelle serves http://$1: the interface as a page is at /docs, its health at /health. The token is in $data/token.
+Kapelle serves http://$1: the web console is at /ui/ (the link above logs in once), the interface as a page is at
+/docs, its health at /health. The token is in $data/token.
 In another terminal, put the program on the path, and try:
   export PATH="$bin:\$PATH"      (or \`sudo make install\`)
+  kapelle ui                     another link to the console
   kapelle top                    what the server does, live
   kapelle status                 runs and tasks
   kapelle submit keywords --input text="The reading room needs light." --wait

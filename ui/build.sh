@@ -26,3 +26,5 @@ fi
 npm run --silent types >/dev/null
 npx --no-install vite build --logLevel warn
 echo "$inputs" >dist/.inputs
+# Without a dist, cargo does not look for one.
+touch ../crates/ui/build.rs

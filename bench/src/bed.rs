@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -24,8 +24,8 @@ use crate::measure::Plan;
 /// of a turn.
 pub const MANY_SLOTS: u32 = 2_048;
 
-const RUNNING: TaskFilter =
-    TaskFilter { state: Some(StateKind::Running), queue: None, worker: None, dead: false, steps: true };
+static RUNNING: LazyLock<TaskFilter> =
+    LazyLock::new(|| TaskFilter { state: Some(StateKind::Running), steps: true, ..TaskFilter::default() });
 const ONE: Page = Page { before: None, most: 1 };
 
 /// A Kapelle over a folder, with the worker `noop`, which returns its input.

@@ -133,3 +133,22 @@ pub struct AuditPage {
     /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
+
+/// The result of a check of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AuditCheck {
+    /// Whether every hash is right.
+    pub ok: bool,
+    /// The number of entries.
+    pub entries: u64,
+    /// The newest entry, as `SEQ:HASH`, to be kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// Heads of the session log that agree with the trail.
+    pub heads: u64,
+    /// The newest entry that a head confirms; 0 without one.
+    pub known: u64,
+    /// The faults, at most ten.
+    pub faults: Vec<String>,
+}

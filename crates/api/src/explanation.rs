@@ -37,4 +37,7 @@ pub struct StepReason {
     /// A command or an event that ends the wait. Left out when it ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lift: Option<String>,
+    /// Ready tasks of its queue and worker that come before it, at most 10,000. Only for a single task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u32>,
 }

@@ -5,16 +5,21 @@
 
 mod access;
 mod artifact;
+mod bulk;
+mod catalog;
 #[cfg(feature = "client")]
 mod client;
 mod client_error;
+mod counts;
 mod explanation;
 mod flat;
 mod from_core;
+mod graph;
 mod health;
 mod host;
 mod interface;
 mod live;
+mod live_frame;
 mod money;
 mod problem;
 mod query;
@@ -23,6 +28,8 @@ mod queue;
 mod request_path;
 mod run;
 mod script;
+mod series;
+mod session;
 mod state;
 #[cfg(feature = "client")]
 mod stream;
@@ -31,12 +38,24 @@ mod waiting;
 mod worker;
 mod workflow;
 
-pub use access::{AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
+pub use access::{AuditCheck, AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
 pub use artifact::{Artifact, ArtifactPage};
+pub use bulk::{
+    BulkDead, BulkRefusal, BulkResult, BulkRuns, BulkTasks, DeadAct, DeadGroup, DeadGroups, RunAct, TaskAct,
+};
+pub use catalog::{
+    CallAnswered, Catalog, CatalogEntry, CatalogRun, CheckSource, Checked, ModelAlias, ModelLink, ProviderReport,
+    SearchHit, SearchQuery, SearchReport, SourceProblem,
+};
 #[cfg(feature = "client")]
 pub use client::Client;
 pub use client_error::ClientError;
+pub use counts::{Counts, OpenRuns, PausedThing, SlotTotals, SpentToday, Unserved, WorkerTotals};
 pub use explanation::{Explanation, StepReason};
+pub use graph::{
+    BlockKind, BranchTaken, Graph, GraphBlock, GraphForEach, GraphRepeat, GraphRun, GraphStep, ItemPage, StateCounts,
+    StepKind, StepOnError, StepPlace, StepRunIf,
+};
 pub use health::{Alive, CheckResult, HostCounts, OpenTasks, ServerHealth, WorkerCounts};
 pub use host::{
     Ack, Acknowledged, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, HostLeft, Outcome, Register,
@@ -44,17 +63,28 @@ pub use host::{
 };
 pub use interface::{Api, Asked};
 pub use live::LiveEvent;
+pub use live_frame::{
+    BudgetDelta, CallDelta, GateDelta, LiveFrame, LiveRates, LiveRequest, LiveStats, RefusedTopic, RunDelta, TaskDelta,
+    TextDelta,
+};
 pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
 pub use problem::{Problem, code};
-pub use query::{CallQuery, CostQuery, DeadQuery, DiffQuery, JournalQuery, Paging, RunQuery, TaskQuery};
+pub use query::{
+    CallQuery, CostQuery, DeadQuery, DiffQuery, ItemQuery, JournalQuery, LogQuery, Paging, RunQuery, StepQuery,
+    TaskQuery,
+};
 pub use queue::{Paused, Queue, QueueList};
 pub use run::{
     Answer, Approval, ApprovalList, JournalEntry, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunCounts,
-    RunPage, Signal, StartRun, StartedRun, StepList,
+    RunPage, RunParent, Signal, StartRun, StartedRun, StepList,
 };
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
+pub use series::{
+    DiskUse, MachineUse, ProcessUse, ScriptUse, Series, SeriesMark, SeriesQuery, SeriesReport, SeriesUnit, SystemReport,
+};
+pub use session::{Me, OpenSession, SessionCode, SessionEnded, SessionStarted};
 pub use state::{
-    CallState, HealthStatus, LiveKind, ProcessState, Role, RunState, ScriptMode, ScriptStanding, TaskState,
+    CallState, HealthStatus, LiveKind, ProcessState, Right, Role, RunState, ScriptMode, ScriptStanding, TaskState,
     WorkerSource, WorkerState,
 };
 #[cfg(feature = "client")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    graph::StateCounts,
     state::RunState,
     task::{Task, TaskError},
 };
@@ -169,24 +170,51 @@ pub struct Run {
     /// Whether its model calls are answered from the recording of that run.
     #[serde(default)]
     pub recorded: bool,
-    /// The cost of its model calls, including those of the runs that it started. 0 in lists.
+    /// The order in which its ready steps start.
     #[serde(default)]
-    pub cost_nanousd: u64,
-    /// Requests to model providers. 0 in lists.
-    #[serde(default)]
-    pub calls: u64,
-    /// Tokens sent. 0 in lists.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// Tokens received. 0 in lists.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// The number of its version of the workflow. Only with `details=true`.
+    pub strategy: String,
+    /// The number of the version that it uses. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
-    /// Its inputs. Only with `details=true`.
+    /// The file of that version. Left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its inputs. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Value>,
+    /// The run that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunParent>,
+    /// The runs that it started, at most 1,000. Left out of lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<String>,
+    /// The key that started it; none for the owner of the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<String>,
+    /// Its steps that have begun, by state; items and turns are counted, too.
+    #[serde(default)]
+    pub steps: StateCounts,
+    /// Whether it has more steps than were counted: lists count the first 1,000 of each run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub steps_more: bool,
+    /// Counted steps whose answer is degraded.
+    #[serde(default)]
+    pub degraded: u64,
+    /// Calls of models that were answered from elsewhere, without cost.
+    #[serde(default)]
+    pub replayed: u64,
+    /// The cost of its model calls, including those of the runs that it started.
+    #[serde(default)]
+    pub cost_nanousd: u64,
+    /// Requests to model providers.
+    #[serde(default)]
+    pub calls: u64,
+    /// Tokens sent.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Tokens received.
+    #[serde(default)]
+    pub output_tokens: u64,
     /// Counts of its steps. Only with `details=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<RunCounts>,
@@ -208,6 +236,17 @@ pub struct RunCounts {
     /// The reason for which all of these are degraded, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded_reason: Option<String>,
+}
+
+/// The run that started another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunParent {
+    /// Its id.
+    pub run: String,
+    /// The task of the step that waits for the end; none if it does not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
 }
 
 /// A page of runs, newest first.

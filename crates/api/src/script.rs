@@ -69,7 +69,7 @@ pub struct Script {
     pub file: String,
     /// `JavaScript`, `TypeScript`, `Python` or `executable`.
     pub kind: String,
-    /// Its mode.
+    /// Mode in which its processes run.
     pub mode: ScriptMode,
     /// The parts of the OpenAI SDK that it uses.
     pub uses: String,

@@ -172,6 +172,23 @@ words! {
         /// Claim tasks and report on them, and nothing else.
         Worker = "worker",
     }
+    /// A kind of action that a key allows or not.
+    Right {
+        /// See tasks, runs, workers and queues.
+        Read = "read",
+        /// Submit tasks and start runs, and cancel them.
+        Submit = "submit",
+        /// Answer steps that wait for a person.
+        Approve = "approve",
+        /// Pause, resume, retry.
+        Operate = "operate",
+        /// Claim tasks and report on them.
+        Work = "work",
+        /// Ask models.
+        Ask = "ask",
+        /// Keys, budgets and the audit trail.
+        Administer = "administer",
+    }
     /// The kind of a live event.
     LiveKind {
         /// A standalone task has ended.

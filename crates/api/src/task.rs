@@ -132,12 +132,30 @@ pub struct Task {
     pub priority: i16,
     /// Time of its submission.
     pub created_at: String,
-    /// Start of the attempt that runs, or that succeeded.
+    /// Time since which it needed only a slot, as far as it is known: of a task that is ready, or that had one attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<String>,
+    /// Start of the attempt that runs or succeeded; of a failed task, in answers about it alone, of its last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     /// Time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// Key by which concurrency limits group tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Time at which it fails, whatever its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+    /// The time limit of an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Attempts in all, the first included.
+    #[serde(default)]
+    pub max_attempts: u32,
+    /// The worker host that works on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The run it is a step of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
@@ -164,15 +182,18 @@ pub struct Task {
     /// Its progress, when it runs on a worker host that reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// Calls of models that an earlier attempt or another task had paid for, at least. Only for a single task.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replayed: u64,
     /// The answer. Left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Value"))]
     pub output: Option<Box<RawValue>>,
-    /// The input. Only with `details=true`.
+    /// The input. Left out of lists and of answers that waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Value"))]
     pub input: Option<Box<RawValue>>,
-    /// The attempts that did not succeed, first to last. Only with `details=true`.
+    /// The attempts that did not succeed, first to last. Left out as the input is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
 }
@@ -230,6 +251,9 @@ pub struct Provenance {
     /// Whether model calls were answered from the recording of an earlier run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recorded: bool,
+    /// The step of an earlier run whose answer was reused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<String>,
     /// Whether the input was cut to fit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
@@ -301,4 +325,9 @@ pub struct Reason {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }

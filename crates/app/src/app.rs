@@ -15,9 +15,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::{
-    app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, events::Hub, health_checks::Results,
-    host_ids::HostIds, host_registry::Hosts, keyring::Keyring, ledger::EngineLedger, progress::Progress,
-    session::Session, settings::Settings, turns::Turns, worker_stats::Stats,
+    app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, counts::CountsMemory, events::Hub,
+    health_checks::Results, history::Recorder, host_ids::HostIds, host_registry::Hosts, keyring::Keyring,
+    ledger::EngineLedger, live::ChangeLog, machine::Machine, progress::Progress, session::Session, sessions::Codes,
+    settings::Settings, turns::Turns, worker_stats::Stats,
 };
 
 /// List queries at once: fewer than the store has readers, so that a single row can always be read.
@@ -57,11 +58,20 @@ pub struct App {
 pub(crate) struct Memory {
     pub(crate) settings: RwLock<Arc<Settings>>,
     pub(crate) keyring: Keyring,
+    /// One-time codes for sessions of the console.
+    pub(crate) codes: Codes,
     /// Links that answer approvals; unset until a server serves them.
     pub(crate) links: OnceLock<Links>,
     pub(crate) hosts: Hosts,
     pub(crate) host_ids: HostIds,
     pub(crate) hub: Arc<Hub>,
+    /// Changes of everything, for those who show the present state.
+    pub(crate) changes: Arc<ChangeLog>,
+    pub(crate) counts: CountsMemory,
+    /// History for charts.
+    pub(crate) recorder: Arc<Recorder>,
+    /// Earlier readings of what processes use.
+    pub(crate) machine: Machine,
     pub(crate) stats: Arc<Stats>,
     /// Progress of attempts on worker hosts.
     pub(crate) progress: Arc<Progress>,
@@ -89,8 +99,13 @@ impl Memory {
             hosts: Hosts::new(engine.reader().host_workers()?),
             host_ids: HostIds::read(folder),
             keyring: Keyring::new(&engine.reader().access_keys()?),
+            codes: Codes::default(),
             links: OnceLock::new(),
             hub: Arc::default(),
+            changes: Arc::new(ChangeLog::new(Arc::clone(&engine.notice_flags().changes))),
+            counts: CountsMemory::default(),
+            recorder: Arc::default(),
+            machine: Machine::default(),
             stats: Arc::default(),
             progress: Arc::default(),
             checks: Results::new(steady_ms),

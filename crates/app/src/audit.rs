@@ -9,7 +9,12 @@ use crate::{
     app_error::AppError,
     caller::{Caller, Permission},
     cursor, to_api,
+    trail::{Noted, TrailKey, written},
+    trail_check::check,
 };
+
+/// Entries that are read at a time.
+const PAGE: u32 = 1_000;
 
 impl App {
     /// Returns administrative acts on the tenant's data, newest first.
@@ -27,5 +32,28 @@ impl App {
             Ok(api::AuditPage { entries: rows.iter().map(to_api::audit).collect(), next_cursor })
         });
         listed.await
+    }
+
+    /// Checks the audit trail of all tenants: the chain of hashes, and the heads that the session log holds.
+    ///
+    /// # Errors
+    /// When the caller is no admin of tenant 1, or the trail cannot be read.
+    pub async fn verify_audit(self: &Arc<Self>, by: &Caller) -> Result<api::AuditCheck, AppError> {
+        by.allow_server(Permission::Administer)?;
+        let checked = self.list_for(by.tenant, move |app| {
+            let unreadable = |error: std::io::Error| AppError::internal(format!("the heads cannot be read: {error}"));
+            let noted = Noted::of_session(app.folder()).map_err(unreadable)?;
+            let key = TrailKey::read(app.folder()).map_err(unreadable)?;
+            Ok(check(&mut |after| app.reader().audit_from(after, PAGE), &noted, key.as_ref(), &[])?)
+        });
+        let checked = checked.await?;
+        Ok(api::AuditCheck {
+            ok: checked.faults.is_empty(),
+            entries: checked.entries,
+            head: checked.head.map(written),
+            heads: checked.agree as u64,
+            known: checked.known,
+            faults: checked.faults,
+        })
     }
 }

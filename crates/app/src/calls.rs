@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use kapelle_api as api;
-use kapelle_core::{Account, AccountKind, RunId, TaskId, Timestamp, account, id::IdError};
-use kapelle_store::{AccountRow, CallFilter, CallRow, CallState};
+use kapelle_core::{Account, AccountKind, CallId, Timestamp, account};
+use kapelle_store::{AccountRow, CallRow, CallState};
 
 use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cost_sums, cursor, to_api,
+    cost_sums, cursor, filters, history, to_api,
 };
 
+/// Bytes of an answer that are shown.
+const ANSWER_MAX: usize = 1 << 20;
 /// Default number of rows of a report.
 const ROWS: u32 = 100;
 
@@ -25,7 +27,7 @@ impl App {
         by.allow(Permission::Read)?;
         let words = given.by.unwrap_or_else(|| "worker".to_owned());
         let kinds = words.split(',').map(kind).collect::<Result<Vec<_>, _>>()?;
-        let since = given.since.as_deref().map(since).transpose()?;
+        let since = given.since.as_deref().map(|text| history::time("since", text).map(Timestamp)).transpose()?;
         let (tenant, most) = (by.tenant, given.limit.unwrap_or(ROWS).clamp(1, 1_000));
         let everything = by.sees_all();
         let listed = self.list_for(tenant, move |app| {
@@ -48,18 +50,65 @@ impl App {
     pub async fn calls(self: &Arc<Self>, by: &Caller, given: api::CallQuery) -> Result<api::CallPage, AppError> {
         by.allow(Permission::Read)?;
         let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
-        let wrong = |error: IdError| AppError::invalid(error.to_string());
-        let filter = CallFilter {
-            task: given.task.map(|text| text.parse::<TaskId>()).transpose().map_err(wrong)?,
-            run: given.run.map(|text| text.parse::<RunId>()).transpose().map_err(wrong)?,
-        };
+        let filter = filters::of_calls(given)?;
         let tenant = by.tenant;
         let listed = self.list_for(tenant, move |app| {
-            let rows = app.reader().calls(tenant, filter, page)?;
+            let rows = app.reader().calls(tenant, &filter, page)?;
             let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
             Ok(api::CallPage { calls: rows.iter().map(of_call).collect(), next_cursor })
         });
         listed.await
+    }
+
+    /// Returns a call of a model with its recorded answer.
+    ///
+    /// # Errors
+    /// When the tenant has no such call.
+    pub async fn call(self: &Arc<Self>, by: &Caller, id: CallId) -> Result<api::CallAnswered, AppError> {
+        by.allow(Permission::Read)?;
+        let tenant = by.tenant;
+        let row = self.list_for(tenant, move |app| {
+            let Some(row) = app.reader().call(tenant, id)? else { return Ok(None) };
+            let body = match &row.answer {
+                Some(answer) => app.reader().payload(answer.payload)?,
+                None => None,
+            };
+            let answer_bytes = body.as_ref().map(|body| body.len() as u64);
+            let answer = body.filter(|body| body.len() <= ANSWER_MAX).map(|body| {
+                let text = || serde_json::Value::String(String::from_utf8_lossy(&body).into_owned());
+                serde_json::from_slice(&body).unwrap_or_else(|_| text())
+            });
+            Ok(Some(api::CallAnswered { call: of_call(&row), answer, answer_bytes }))
+        });
+        row.await?.ok_or_else(|| AppError::not_found(id))
+    }
+
+    /// Returns the names of models that workers use, and what they lead to.
+    ///
+    /// # Errors
+    /// When the caller may not read.
+    pub fn providers(&self, by: &Caller) -> Result<api::ProviderReport, AppError> {
+        by.allow(Permission::Read)?;
+        let alias = |status: kapelle_gateway::AliasStatus| {
+            let limit = self.gateway().rate_wait(&status.alias);
+            let links = status.links.into_iter().map(|link| api::ModelLink {
+                link: link.link,
+                state: serde_json::to_value(link.state)
+                    .ok()
+                    .and_then(|word| word.as_str().map(str::to_owned))
+                    .unwrap_or_default(),
+                price_known: link.price_known,
+            });
+            api::ModelAlias {
+                name: status.alias,
+                live: status.live,
+                reason: status.reason,
+                rate_wait_ms: limit.as_ref().map(|(_, wait)| wait.0),
+                limited_by: limit.map(|(provider, _)| provider),
+                links: links.collect(),
+            }
+        };
+        Ok(api::ProviderReport { aliases: self.gateway().status().into_iter().map(alias).collect() })
     }
 }
 
@@ -70,13 +119,7 @@ fn kind(word: &str) -> Result<AccountKind, AppError> {
     })
 }
 
-fn since(text: &str) -> Result<Timestamp, AppError> {
-    let parsed = text.parse::<jiff::Timestamp>();
-    let wrong = |_| AppError::parameter("since", "expected a time such as 2026-12-01T10:00:00Z");
-    Ok(Timestamp(parsed.map_err(wrong)?.as_millisecond()))
-}
-
-fn call_state(state: CallState) -> api::CallState {
+pub(crate) fn call_state(state: CallState) -> api::CallState {
     match state {
         CallState::Open => api::CallState::Open,
         CallState::Charged => api::CallState::Charged,

@@ -26,7 +26,7 @@ pub(crate) fn of_calls(
 ) -> Result<Vec<api::Cost>, AppError> {
     let (mut sums, mut read, mut before) = (BTreeMap::new(), 0, None);
     'pages: loop {
-        let rows = reader.calls(tenant, CallFilter { task: None, run: None }, Page { before, most: PAGE })?;
+        let rows = reader.calls(tenant, &CallFilter { since, ..CallFilter::default() }, Page { before, most: PAGE })?;
         let Some(last) = rows.last() else { break };
         before = Some(last.id.0);
         read += rows.len();

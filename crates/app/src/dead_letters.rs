@@ -14,7 +14,7 @@ use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cursor,
+    cursor, idempotency,
     tasks::{name_parameter, reason},
     to_api,
 };
@@ -50,10 +50,11 @@ impl App {
     ///
     /// # Errors
     /// When the tenant has no such task, it has not failed, or it is a step of a run.
-    pub async fn retry_dead(&self, by: &Caller, id: TaskId) -> Result<api::Task, AppError> {
+    pub async fn retry_dead(&self, by: &Caller, id: TaskId, key: Option<&str>) -> Result<api::Task, AppError> {
         by.allow(Permission::Operate)?;
         self.letter(by.tenant, id)?;
-        self.act(by, "dead.retry", &id.to_string(), command::RetryByHand { task: id }).await?;
+        let key = idempotency::key(&format!("/api/v1/dead/{id}/retry"), key, &())?.map(|key| (by.tenant, key));
+        self.act(by, "dead.retry", &id.to_string(), command::RetryByHand { task: id, key }).await?;
         to_api::whole_task(self, &*self.letter(by.tenant, id)?)
     }
 

@@ -15,7 +15,7 @@ use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    to_api,
+    run_view, to_api,
 };
 
 /// Rows read at a time.
@@ -35,18 +35,7 @@ impl App {
     pub fn task_details(&self, by: &Caller, id: TaskId) -> Result<api::Task, AppError> {
         by.allow(Permission::Read)?;
         let task = self.one_task(by.tenant, id)?;
-        let mut shown = to_api::whole_task(self, &task)?;
-        shown.input = Some(to_api::raw(self, &task.input)?);
-        let attempts = self.reader().attempts(id)?;
-        let attempts = attempts.iter().map(|attempt| api::Attempt {
-            number: attempt.epoch,
-            started_at: to_api::time(attempt.started_at),
-            ended_at: to_api::time(attempt.ended_at),
-            cost_nanousd: attempt.error.cost.0,
-            error: to_api::error(&attempt.error),
-        });
-        shown.attempts = attempts.collect();
-        Ok(shown)
+        to_api::single_task(self, &task)
     }
 
     /// Returns a run with its outputs, its inputs, its version, and counts of its steps.
@@ -57,14 +46,11 @@ impl App {
         by.allow(Permission::Read)?;
         let row = self.one_run(by.tenant, id)?;
         let read = self.list_for(by.tenant, move |app| {
-            let mut run = to_api::run_and_cost(app, &row)?;
+            let mut run = run_view::whole(app, &row)?;
             if let RunStatus::Succeeded { outputs, .. } = &row.status {
                 run.outputs = Some(app.engine.value(outputs)?);
             }
-            // A run without inputs leaves them out.
-            run.inputs = Some(app.engine.value(&row.inputs)?).filter(|inputs| !inputs.is_null());
             let version = app.reader().version(row.tenant, row.version)?;
-            run.version = version.as_ref().map(|version| version.number);
             // A definition of an earlier release may be unreadable now; the steps with a task are still counted.
             let definition = version.and_then(|version| Definition::parse(&version.source, &version.file).ok());
             run.counts = Some(counts(app, &row, definition.as_ref())?);

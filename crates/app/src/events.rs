@@ -147,7 +147,7 @@ impl Hub {
                 };
                 self.publish(*tenant, body);
             }
-            Notice::Lease { .. } | Notice::Drawn(_) | Notice::Spent(_) => {}
+            Notice::Lease { .. } | Notice::Drawn(_) | Notice::Spent(_) | Notice::Changed(_) => {}
         }
     }
 
@@ -172,22 +172,27 @@ impl App {
     }
 
     /// Publishes events of tasks, costs and hosts to listeners, and counts the results of workers, from now on.
-    pub fn serve(&self, settings: crate::settings::Settings) {
+    pub fn serve(self: &Arc<Self>, settings: crate::settings::Settings) {
         self.set_up(settings);
-        let money = Arc::clone(&self.memory.hub);
-        self.engine.listen(Box::new(move |notice| money.notice(notice)));
+        let (money, changes) = (Arc::clone(&self.memory.hub), Arc::clone(&self.memory.changes));
+        self.engine.listen(Box::new(move |notice| {
+            money.notice(notice);
+            changes.notice(notice);
+        }));
         let (stats, hub) = (Arc::clone(&self.memory.stats), Arc::clone(&self.memory.hub));
-        let progress = Arc::clone(&self.memory.progress);
+        let (progress, recorder) = (Arc::clone(&self.memory.progress), Arc::clone(&self.memory.recorder));
+        self.record_history();
         self.engine.observe(Box::new(move |task| {
             stats.ended(task);
+            recorder.ended(task);
             hub.task_ended(task);
             progress.forget(task.id);
         }));
     }
 
-    /// Returns the text that models are writing now for steps of runs.
+    /// Returns the text that models are writing now.
     #[must_use]
-    pub fn live_output(&self) -> &LiveOutputs {
+    pub fn live_output(&self) -> &Arc<LiveOutputs> {
         self.engine.live_output()
     }
 

@@ -17,6 +17,8 @@ use crate::{
     waiting,
 };
 
+/// Ready tasks that are counted before one.
+const AHEAD_MOST: u32 = 10_000;
 /// Rows read at a time.
 const PAGE: u32 = 1_000;
 
@@ -30,7 +32,12 @@ impl App {
         let task = self.one_task(by.tenant, id)?;
         let run = task.origin.as_ref().map(|origin| self.one_run(by.tenant, origin.run)).transpose()?;
         let state = task.state.kind().as_str().to_owned();
-        Ok(api::Explanation { id: id.to_string(), state, steps: vec![of_task(self, &task, run.as_ref())] })
+        let ahead = match task.state {
+            TaskState::Ready { rank } => Some(self.reader().ahead(&Lane::of(&task), (rank, id), AHEAD_MOST)?),
+            _ => None,
+        };
+        let told = StepReason { ahead, ..of_task(self, &task, run.as_ref()) };
+        Ok(api::Explanation { id: id.to_string(), state, steps: vec![told] })
     }
 
     /// Explains why the steps of a run have their states: those with a task, and those of its open blocks that have
@@ -113,6 +120,7 @@ fn of_task(app: &App, task: &Task, row: Option<&RunRow>) -> StepReason {
         why,
         lift: waiting.as_ref().and_then(|waiting| waiting.lift(run.as_deref())),
         waiting,
+        ahead: None,
     }
 }
 
@@ -176,5 +184,6 @@ fn of_pending(row: &RunRow, step: String, waiting: Waiting) -> StepReason {
         why: waiting.to_string(),
         lift: waiting.lift(Some(&row.id.to_string())),
         waiting: Some(waiting),
+        ahead: None,
     }
 }

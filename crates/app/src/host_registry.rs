@@ -169,6 +169,11 @@ impl Hosts {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&(tenant, worker.clone()));
     }
 
+    /// Returns the id of a tenant's host for the API; `None` for one that is not known any more.
+    pub fn shown_id(&self, tenant: TenantId, number: u32) -> Option<String> {
+        self.all().get(&number).filter(|host| host.tenant == tenant).map(|host| host.shown_id())
+    }
+
     fn all(&self) -> std::sync::RwLockReadGuard<'_, HashMap<u32, Arc<Host>>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -111,6 +111,7 @@ impl App {
     /// Publishes an event of a host to listeners and the session log.
     pub(crate) fn tell_of_host(&self, host: &Host, kind: LiveKind) {
         let body = LiveEvent { host: Some(host.shown_id()), name: Some(host.name.clone()), ..LiveEvent::of(kind) };
+        self.memory.changes.event(host.tenant, &body);
         self.memory.hub.publish(host.tenant, body);
         let workers: Vec<&str> = host.workers.iter().take(100).map(Name::as_str).collect();
         self.note(&json!({

@@ -53,23 +53,23 @@ in_process! {
     fn explain_task(text: &'a str) -> api::Explanation = app by => app.explain_task(by, id(text)?)?;
     fn tasks(query: api::TaskQuery) -> api::TaskPage = app by => app.tasks(by, query).await?;
     fn cancel_task(text: &'a str, why: api::Reason) -> api::Task = app by => app.cancel_task(by, id(text)?, why).await?;
-    fn retry_task(text: &'a str) -> api::Task = app by => app.retry_task(by, id(text)?).await?;
+    fn retry_task(text: &'a str) -> api::Task = app by => app.retry_task(by, id(text)?, None).await?;
 
     fn start(request: api::StartRun, key: Option<&'a str>) -> api::StartedRun = app by => app.start(by, request, key).await?;
     fn run(text: &'a str, wait_ms: u64) -> api::Run = app by => app.run(by, id(text)?, wait(wait_ms)).await?.0;
     fn run_details(text: &'a str) -> api::Run = app by => app.run_details(by, id(text)?).await?;
     fn explain_run(text: &'a str) -> api::Explanation = app by => app.explain_run(by, id(text)?).await?;
     fn runs(query: api::RunQuery) -> api::RunPage = app by => app.runs(by, query).await?;
-    fn steps(text: &'a str, page: api::Paging) -> api::StepList = app by => app.steps(by, id(text)?, page).await?;
+    fn steps(text: &'a str, page: api::Paging) -> api::StepList = app by => app.steps(by, id(text)?, page.into()).await?;
     fn journal(text: &'a str, query: api::JournalQuery) -> api::JournalPage
         = app by => app.journal(by, id(text)?, query).await?;
     fn cancel_run(text: &'a str, why: api::Reason) -> api::Run = app by => app.cancel_run(by, id(text)?, why).await?;
     fn pause_run(text: &'a str) -> api::Run = app by => app.pause_run(by, id(text)?).await?;
     fn resume_run(text: &'a str) -> api::Run = app by => app.resume_run(by, id(text)?).await?;
     fn signal(text: &'a str, name: &'a str, signal: api::Signal) -> api::Run
-        = app by => app.signal(by, id(text)?, name, signal).await?;
+        = app by => app.signal(by, id(text)?, (name, signal), None).await?;
     fn rerun(text: &'a str, request: api::Rerun) -> api::StartedRun = app by => {
-        let run = app.rerun(by, id(text)?, request).await?;
+        let run = app.rerun(by, id(text)?, request, None).await?;
         api::StartedRun { id: run.to_string(), state: api::RunState::Running }
     };
 
@@ -84,7 +84,7 @@ in_process! {
     fn resume_worker(name: &'a str, why: api::Reason) -> api::Paused = app by => app.resume_worker(by, name, why).await?;
 
     fn dead_letters(query: api::DeadQuery) -> api::TaskPage = app by => app.dead_letters(by, query).await?;
-    fn retry_dead(text: &'a str) -> api::Task = app by => app.retry_dead(by, id(text)?).await?;
+    fn retry_dead(text: &'a str) -> api::Task = app by => app.retry_dead(by, id(text)?, None).await?;
     fn discard_dead(text: &'a str, why: api::Reason) -> api::Task = app by => app.discard_dead(by, id(text)?, why).await?;
 
     fn workers() -> api::WorkerList = app by => app.workers(by)?;

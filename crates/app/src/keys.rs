@@ -103,6 +103,7 @@ impl App {
             key.revoked_at = Some(at);
         }
         self.memory.keyring.expel(&key.id);
+        self.end_sessions_of(by, &key).await?;
         self.evict_hosts().await;
         Ok(to_api::key(&key))
     }

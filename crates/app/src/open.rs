@@ -235,7 +235,7 @@ fn begin_journal(folder: &Path) -> Option<PrepaidJournal> {
 fn new_token_issuer(gateway: &Arc<Gateway>, ledger: &Arc<EngineLedger>, engine: &Engine) -> Arc<TokenIssuer> {
     let service = Service::new(Arc::clone(gateway));
     let token_issuer = Arc::new(TokenIssuer::new(Arc::new(service), Arc::clone(ledger) as _));
-    engine.lease_flag().store(true, std::sync::atomic::Ordering::Relaxed);
+    engine.notice_flags().leases.store(true, std::sync::atomic::Ordering::Relaxed);
     let told = Arc::downgrade(&token_issuer);
     engine.listen(Box::new(move |notice| {
         if let (Notice::Lease { task, running }, Some(token_issuer)) = (notice, told.upgrade()) {

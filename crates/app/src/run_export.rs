@@ -7,7 +7,7 @@ use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    to_api,
+    run_view, to_api,
 };
 
 /// Rows read at a time.
@@ -44,7 +44,7 @@ impl App {
 
 fn head(app: &App, tenant: TenantId, id: RunId) -> Result<Value, AppError> {
     let row = app.one_run(tenant, id)?;
-    let mut run = to_api::run(&row);
+    let mut run = run_view::listed(app, &row)?;
     if let RunStatus::Succeeded { outputs, .. } = &row.status {
         run.outputs = Some(app.engine.value(outputs)?);
     }

@@ -7,15 +7,16 @@ use kapelle_core::{
     Name, RunId, TaskId, TenantId,
     definition::nearest,
     run::{Rerun, RunStatus},
+    task::StateKind,
 };
 use kapelle_engine::{Ask, EngineError, NewRun, VersionRef, command};
-use kapelle_store::{RunFilter, RunRow};
+use kapelle_store::RunRow;
 
 use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cursor,
+    cursor, filters, idempotency, run_view,
     tasks::reason,
     to_api,
 };
@@ -41,7 +42,7 @@ impl App {
                 }
             }
         };
-        let mut run = to_api::run_and_cost(self, &row)?;
+        let mut run = run_view::whole(self, &row)?;
         if let RunStatus::Succeeded { outputs, .. } = &row.status {
             run.outputs = Some(self.engine.value(outputs)?);
         }
@@ -56,14 +57,19 @@ impl App {
         by.allow(Permission::Read)?;
         let (cursor, before) = (given.cursor.as_deref(), given.before.as_deref());
         let page = cursor::page_before(given.limit, cursor, before, |run: RunId| run.0)?;
-        let workflow = given.workflow.as_deref().map(Name::parse).transpose();
-        let workflow = workflow.map_err(|error| AppError::parameter("workflow", error))?;
-        let filter = RunFilter { workflow, open: given.open.unwrap_or(false) };
+        let (filter, words) = filters::of_runs(&given)?;
         let tenant = by.tenant;
         let listed = self.list_for(tenant, move |app| {
-            let rows = app.reader().runs(tenant, &filter, page)?;
-            let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
-            Ok(api::RunPage { runs: rows.iter().map(to_api::run).collect(), next_cursor })
+            let read = |page| Ok(app.reader().runs(tenant, &filter, page)?);
+            let keep = |row: &RunRow| {
+                if !words.fits_run(row) {
+                    return Ok(None);
+                }
+                let run = run_view::listed(app, row)?;
+                Ok(Some(run).filter(|run| !words.degraded || run.degraded > 0))
+            };
+            let (runs, next_cursor) = filters::scan(page, words.is_plain(), read, |row| row.id.0, keep)?;
+            Ok(api::RunPage { runs, next_cursor })
         });
         listed.await
     }
@@ -76,17 +82,21 @@ impl App {
         self: &Arc<Self>,
         by: &Caller,
         id: RunId,
-        given: api::Paging,
+        given: api::StepQuery,
     ) -> Result<api::StepList, AppError> {
         by.allow(Permission::Read)?;
         let run = self.one_run(by.tenant, id)?.id;
-        let page = cursor::page(&given)?;
+        let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
+        let outputs = given.outputs.unwrap_or(true);
         let most_bytes = self.settings().page_bytes;
         let listed = self.list_for(by.tenant, move |app| {
             let rows = app.reader().steps(run, TaskId(page.before.unwrap_or(0)), page.most)?;
             let (mut steps, mut bytes) = (Vec::new(), 0);
             for row in &rows {
-                let step = to_api::whole_task(app, row)?;
+                let mut step = if outputs { to_api::whole_task(app, row)? } else { to_api::task(app, row) };
+                if step.started_at.is_none() && row.state.kind() == StateKind::Failed {
+                    step.started_at = app.reader().attempts(row.id)?.last().map(|last| to_api::time(last.started_at));
+                }
                 bytes += step.output.as_ref().map_or(0, |output| output.get().len());
                 steps.push(step);
                 if bytes >= most_bytes {
@@ -187,10 +197,18 @@ impl App {
     ///
     /// # Errors
     /// When the tenant has no such run, it has ended, or it keeps too many signals that no step waited for.
-    pub async fn signal(&self, by: &Caller, id: RunId, name: &str, given: api::Signal) -> Result<api::Run, AppError> {
+    pub async fn signal(
+        &self,
+        by: &Caller,
+        id: RunId,
+        (name, given): (&str, api::Signal),
+        key: Option<&str>,
+    ) -> Result<api::Run, AppError> {
+        let kind = format!("/api/v1/runs/{id}/signals/{name}");
+        let key = idempotency::key(&kind, key, &given)?.map(|key| (by.tenant, key));
         let name = Name::parse(name).map_err(|error| AppError::input("name", error))?;
         let payload = self.engine.payload(&given.payload)?;
-        self.control(by, (id, "run.signal"), command::Signal { run: id, name, payload }).await
+        self.control(by, (id, "run.signal"), command::Signal { run: id, name, payload, key }).await
     }
 
     async fn control<C: Ask>(
@@ -202,15 +220,22 @@ impl App {
         by.allow(Permission::Submit)?;
         self.one_run(by.tenant, id)?;
         self.act(by, action, &id.to_string(), command).await?;
-        Ok(to_api::run(&self.one_run(by.tenant, id)?))
+        run_view::listed(self, &self.one_run(by.tenant, id)?)
     }
 
     /// Starts a new run of the version and inputs of one that has ended, with the results of its steps that succeeded.
     ///
     /// # Errors
     /// When the tenant has no such run, it has not ended, or the step `from` does not exist.
-    pub async fn rerun(self: &Arc<Self>, by: &Caller, id: RunId, given: api::Rerun) -> Result<RunId, AppError> {
+    pub async fn rerun(
+        self: &Arc<Self>,
+        by: &Caller,
+        id: RunId,
+        given: api::Rerun,
+        key: Option<&str>,
+    ) -> Result<RunId, AppError> {
         by.allow(Permission::Submit)?;
+        let key = idempotency::key(&format!("/api/v1/runs/{id}/rerun"), key, &given)?;
         let row = self.one_run(by.tenant, id)?;
         self.accepting()?;
         let status = row.status.kind();
@@ -230,7 +255,7 @@ impl App {
             let (version, strategy) = (VersionRef::Stored(row.version), Some(row.strategy));
             Ok(NewRun { version, inputs, strategy, rerun, by: starter })
         });
-        let command = command::StartRun { tenant, run: new.await?, key: None };
+        let command = command::StartRun { tenant, run: new.await?, key };
         Ok(self.act(by, "run.rerun", &id.to_string(), command).await?.run)
     }
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use kapelle_api::{self as api, LiveEvent, LiveKind, code};
-use kapelle_core::{Name, TenantId, Timestamp};
+use kapelle_core::{Name, TaskId, TenantId, Timestamp};
 use kapelle_engine::command;
 use kapelle_scripts::{
     Fleet,
@@ -27,6 +27,8 @@ use crate::{
 const TAIL: usize = 100;
 /// The most lines.
 const TAIL_MAX: usize = 1_000;
+/// Time after the end of a task in which its lines may still arrive, in milliseconds.
+const LATE_MS: i64 = 250;
 /// Characters of a reason that are recorded.
 const REASON: usize = 500;
 /// The most processes of a script.
@@ -69,11 +71,17 @@ impl App {
 
     /// Publishes events of scripts to listeners from now on.
     pub fn tell_of_scripts(&self, fleet: &kapelle_scripts::Fleet) {
-        let (hub, mut events) = (Arc::clone(&self.memory.hub), fleet.watch());
+        let (hub, changes) = (Arc::clone(&self.memory.hub), Arc::clone(&self.memory.changes));
+        let mut events = fleet.watch();
         drop(tokio::spawn(async move {
             loop {
                 match events.recv().await {
-                    Ok(event) => hub.script_event(&event),
+                    Ok(event) => {
+                        if let Some(body) = script_event(&event) {
+                            changes.event(TenantId::DEFAULT, &body);
+                            hub.script_event(body);
+                        }
+                    }
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return,
                 }
@@ -189,6 +197,49 @@ impl App {
         Ok(self.script_logs(by, id, tail)?.0)
     }
 
+    /// Returns lines of a script among those that are kept, oldest first: the last ones before a number, with a text.
+    ///
+    /// # Errors
+    /// As [`App::script_logs`].
+    pub fn script_lines(&self, by: &Caller, id: &str, given: &api::LogQuery) -> Result<api::LogLines, AppError> {
+        let wanted = given.tail.unwrap_or(TAIL);
+        if wanted > TAIL_MAX {
+            return Err(AppError::parameter("tail", format!("{wanted} lines; expected at most {TAIL_MAX}")));
+        }
+        let mut lines = self.script_logs(by, id, Some(TAIL_MAX))?.0.lines;
+        let text = given.q.as_deref().unwrap_or_default().to_lowercase();
+        lines.retain(|line| {
+            given.before.is_none_or(|before| line.number < before) && line.text.to_lowercase().contains(&text)
+        });
+        lines.drain(..lines.len().saturating_sub(wanted));
+        Ok(api::LogLines { lines })
+    }
+
+    /// Returns the lines that the script of a task's worker wrote while the task was worked on, among those that are kept.
+    /// A script that works on several tasks at once mixes their lines. Other workers have no lines.
+    ///
+    /// # Errors
+    /// When the tenant has no such task.
+    pub fn task_lines(&self, by: &Caller, id: TaskId) -> Result<api::LogLines, AppError> {
+        by.allow(Permission::Read)?;
+        let task = to_api::single_task(self, &*self.one_task(by.tenant, id)?)?;
+        let script = self.all_scripts(by.tenant).into_iter().find(|script| script.name == task.worker);
+        let (Some(script), Some(from)) =
+            (script, task.attempts.first().map(|first| first.started_at.clone()).or(task.started_at))
+        else {
+            return Ok(api::LogLines { lines: Vec::new() });
+        };
+        let Ok((mut found, _)) = self.script_logs(by, &script.id, Some(TAIL_MAX)) else {
+            return Ok(api::LogLines { lines: Vec::new() });
+        };
+        let within = |line: &api::LogLine| {
+            let at = millis(&line.at);
+            at >= millis(&from) && task.ended_at.as_deref().is_none_or(|end| at <= millis(end) + LATE_MS)
+        };
+        found.lines.retain(within);
+        Ok(found)
+    }
+
     /// Returns the last lines of a script, oldest first, and those to come.
     ///
     /// # Errors
@@ -212,20 +263,29 @@ impl App {
 
 impl Hub {
     /// Publishes an event of a script, which belongs to the folder's owner.
-    fn script_event(&self, event: &kapelle_scripts::FleetEvent) {
+    fn script_event(&self, body: LiveEvent) {
         if self.active.load(Ordering::Acquire) {
-            let Some(kind) = LiveKind::from_word(&format!("worker_{}", event.what)) else { return };
-            let body = LiveEvent {
-                id: Some(event.id.clone()),
-                worker: Some(event.worker.clone()),
-                instance: event.instance,
-                detail: Some(event.detail.clone()),
-                at: Some(to_api::time(Timestamp(event.at_ms))),
-                ..LiveEvent::of(kind)
-            };
             self.publish(TenantId::DEFAULT, body);
         }
     }
+}
+
+/// Returns a time of the API in milliseconds; 0 for another text.
+fn millis(time: &str) -> i64 {
+    time.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
+}
+
+/// Converts an event of a script; `None` for one that is not shown.
+fn script_event(event: &kapelle_scripts::FleetEvent) -> Option<LiveEvent> {
+    let kind = LiveKind::from_word(&format!("worker_{}", event.what))?;
+    Some(LiveEvent {
+        id: Some(event.id.clone()),
+        worker: Some(event.worker.clone()),
+        instance: event.instance,
+        detail: Some(event.detail.clone()),
+        at: Some(to_api::time(Timestamp(event.at_ms))),
+        ..LiveEvent::of(kind)
+    })
 }
 
 /// Converts every script for the API.

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_api as api;
-use kapelle_core::{
-    Name, TaskId, TenantId,
-    task::{StateKind, Task},
-};
+use kapelle_core::{Name, TaskId, TenantId, task::Task};
 use kapelle_engine::{EngineError, command};
 use kapelle_store::TaskFilter;
 use tokio::sync::oneshot;
@@ -15,7 +12,7 @@ use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cursor, idempotency, submission, to_api,
+    cursor, filters, idempotency, submission, to_api,
 };
 
 /// Tasks of one batch.
@@ -178,7 +175,9 @@ impl App {
                 }
             }
         };
-        Ok((to_api::whole_task(self, &task)?, format!("{}-{}", task.id, task.revision)))
+        // One that waits asks again and again: its input is not sent each time.
+        let shown = if wait.is_some() { to_api::whole_task(self, &task) } else { to_api::single_task(self, &task) };
+        Ok((shown?, format!("{}-{}", task.id, task.revision)))
     }
 
     /// Returns tasks of the tenant, newest first.
@@ -189,19 +188,15 @@ impl App {
         by.allow(Permission::Read)?;
         let (cursor, before) = (given.cursor.as_deref(), given.before.as_deref());
         let page = cursor::page_before(given.limit, cursor, before, |task: TaskId| task.0)?;
-        let state = given.state.as_deref().map(|word| {
-            let words = StateKind::ALL.map(StateKind::as_str);
-            let known = StateKind::ALL.into_iter().find(|kind| kind.as_str() == word);
-            known.ok_or_else(|| AppError::parameter("state", format!("there are {}", words.join(", "))))
+        let (filter, words) = filters::of_tasks(given)?;
+        let tenant = by.tenant;
+        let listed = self.list_for(tenant, move |app| {
+            let read = |page| Ok(app.reader().tasks(tenant, &filter, page)?);
+            let keep = |row: &Task| Ok(words.fits_task(row).then(|| to_api::task(app, row)));
+            let (tasks, next_cursor) = filters::scan(page, words.is_plain(), read, |row| row.id.0, keep)?;
+            Ok(api::TaskPage { tasks, next_cursor })
         });
-        let filter = TaskFilter {
-            state: state.transpose()?,
-            queue: name_parameter("queue", given.queue)?,
-            worker: name_parameter("worker", given.worker)?,
-            dead: given.dead.unwrap_or(false),
-            steps: given.steps.unwrap_or(false),
-        };
-        self.task_page(by.tenant, filter, page).await
+        listed.await
     }
 
     pub(crate) async fn task_page(
@@ -234,10 +229,11 @@ impl App {
     ///
     /// # Errors
     /// When the tenant has no such task, it has not failed, or it is a step of a run.
-    pub async fn retry_task(&self, by: &Caller, id: TaskId) -> Result<api::Task, AppError> {
+    pub async fn retry_task(&self, by: &Caller, id: TaskId, key: Option<&str>) -> Result<api::Task, AppError> {
         by.allow(Permission::Operate)?;
         self.one_task(by.tenant, id)?;
-        self.act(by, "task.retry", &id.to_string(), command::RetryByHand { task: id }).await?;
+        let key = idempotency::key(&format!("/api/v1/tasks/{id}/retry"), key, &())?.map(|key| (by.tenant, key));
+        self.act(by, "task.retry", &id.to_string(), command::RetryByHand { task: id, key }).await?;
         to_api::whole_task(self, &*self.one_task(by.tenant, id)?)
     }
 

@@ -8,7 +8,7 @@ use kapelle_core::{
     run::{RunEvent, RunStatus, StatusKind},
     task::{StateKind, Task, TaskState},
 };
-use kapelle_store::{AccessKey, ArtifactRow, AuditRow, JournalEntry, Lane, RunRow, VersionRow};
+use kapelle_store::{AccessKey, ArtifactRow, AuditRow, CallRow, CallState, JournalEntry, Lane, RunRow, VersionRow};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{app::App, app_error::AppError, secrets::hex, waiting};
@@ -72,8 +72,14 @@ pub(crate) fn task(app: &App, task: &Task) -> api::Task {
         attempt: task.epoch,
         priority: task.priority,
         created_at: time(task.created_at),
+        ready_at: None,
         started_at: None,
         ended_at: task.ended_at().map(time),
+        key: task.key.as_ref().map(ToString::to_string),
+        deadline: task.policy.deadline.map(time),
+        timeout_ms: task.policy.timeout.map(|timeout| timeout.0),
+        max_attempts: task.policy.retry.max_attempts,
+        host: None,
         run: task.origin.as_ref().map(|origin| origin.run.to_string()),
         step: task.origin.as_ref().map(|origin| origin.path.to_string()),
         reason: None,
@@ -83,18 +89,23 @@ pub(crate) fn task(app: &App, task: &Task) -> api::Task {
         provenance: api::Provenance::default(),
         error: None,
         progress: None,
+        replayed: 0,
         output: None,
         input: None,
         attempts: Vec::new(),
     };
+    if task.epoch <= 1 && task.failures == 0 {
+        shown.ready_at = ready_at(task).map(time);
+    }
     match &task.state {
         TaskState::Running(lease) => {
-            shown.started_at = Some(time(lease.started_at));
             shown.progress = app.memory.progress.of(task.id, task.epoch);
+            shown.started_at = Some(time(lease.started_at));
+            shown.host = app.memory.hosts.shown_id(task.tenant, lease.host);
         }
         TaskState::Succeeded { provenance: from, started_at, .. } => {
-            shown.started_at = Some(time(*started_at));
             shown.provenance = api::Provenance::from(&**from);
+            shown.started_at = Some(time(*started_at));
         }
         TaskState::Failed { error: why, dead, .. } => {
             shown.error = Some(error(why));
@@ -116,6 +127,48 @@ pub(crate) fn task(app: &App, task: &Task) -> api::Task {
         shown.reason = Some(waiting.to_string());
     }
     shown
+}
+
+/// Returns the time since which a task needs or needed only a slot, of one that had at most one attempt. A step becomes
+/// ready when it is made; another task may have been submitted with a delay, which its row does not keep.
+fn ready_at(task: &Task) -> Option<Timestamp> {
+    match task.state.kind() {
+        StateKind::Scheduled | StateKind::Waiting | StateKind::Skipped => None,
+        _ => Some(task.created_at),
+    }
+}
+
+/// Converts a task with its input, its output and its attempts.
+pub(crate) fn single_task(app: &App, row: &Task) -> Result<api::Task, AppError> {
+    let mut shown = whole_task(app, row)?;
+    shown.input = Some(raw(app, &row.input)?);
+    for attempt in app.reader().attempts(row.id)? {
+        shown.attempts.push(api::Attempt {
+            number: attempt.epoch,
+            started_at: time(attempt.started_at),
+            ended_at: time(attempt.ended_at),
+            cost_nanousd: attempt.error.cost.0,
+            error: error(&attempt.error),
+        });
+    }
+    if shown.started_at.is_none() && row.state.kind().is_terminal() {
+        shown.started_at = shown.attempts.last().map(|attempt| attempt.started_at.clone());
+    }
+    shown.replayed = replayed(app, row)?;
+    Ok(shown)
+}
+
+/// Counts the calls that an earlier attempt or another task had paid for. These were given from elsewhere, or their
+/// answers were recorded before the last attempt began.
+fn replayed(app: &App, row: &Task) -> Result<u64, AppError> {
+    let filter = kapelle_store::CallFilter { task: Some(row.id), ..Default::default() };
+    let calls = app.reader().calls(row.tenant, &filter, kapelle_store::Page { before: None, most: 1_000 })?;
+    let newest = calls.iter().map(|call| call.epoch).max().unwrap_or(0);
+    let again = |call: &&CallRow| {
+        let before = call.epoch == newest && call.answer.is_some() && call.attempt < row.epoch;
+        call.state == CallState::Given || before
+    };
+    Ok(calls.iter().filter(again).count() as u64)
 }
 
 /// Converts a task with its output.
@@ -148,7 +201,7 @@ pub(crate) fn error(error: &Arc<TaskError>) -> api::TaskError {
     }
 }
 
-/// Converts a run, without its outputs.
+/// Converts the row of a run alone; `run_view.rs` adds the rest.
 pub(crate) fn run(row: &RunRow) -> api::Run {
     let mut shown = api::Run {
         id: row.id.to_string(),
@@ -163,12 +216,21 @@ pub(crate) fn run(row: &RunRow) -> api::Run {
         outputs: None,
         rerun_of: row.rerun.as_ref().map(|rerun| rerun.of.to_string()),
         recorded: row.rerun.as_ref().is_some_and(|rerun| rerun.recorded),
+        strategy: String::new(),
+        version: None,
+        file: None,
+        inputs: None,
+        parent: None,
+        children: Vec::new(),
+        started_by: None,
+        steps: api::StateCounts::default(),
+        steps_more: false,
+        degraded: 0,
+        replayed: 0,
         cost_nanousd: 0,
         calls: 0,
         input_tokens: 0,
         output_tokens: 0,
-        version: None,
-        inputs: None,
         counts: None,
         stopped_by: None,
     };
@@ -180,16 +242,6 @@ pub(crate) fn run(row: &RunRow) -> api::Run {
         _ => {}
     }
     shown
-}
-
-/// Converts a run with the spending of its steps.
-pub(crate) fn run_and_cost(app: &App, row: &RunRow) -> Result<api::Run, AppError> {
-    let mut shown = run(row);
-    if let Some(book) = app.reader().account(row.tenant, &Account::Run(row.id), 0)? {
-        (shown.cost_nanousd, shown.calls) = (book.spent.0, book.calls);
-        (shown.input_tokens, shown.output_tokens) = (book.input, book.output);
-    }
-    Ok(shown)
 }
 
 /// Converts a version of a workflow.

@@ -83,6 +83,13 @@ impl Stats {
         of.fold((0, 0), |(failed, ended), (bits, count)| (failed + bits.count_ones(), ended + count))
     }
 
+    /// Returns how many tasks of a tenant succeeded, and how many failed.
+    pub fn of_tenant(&self, tenant: TenantId) -> (u64, u64) {
+        let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = by_worker.iter().filter(|((of, _), _)| *of == tenant);
+        own.fold((0, 0), |(done, failed), (_, stats)| (done + stats.succeeded, failed + stats.failed))
+    }
+
     /// Returns the counts of all tenants together, by worker.
     pub fn totals(&self) -> Vec<(Name, u64, u64)> {
         let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);

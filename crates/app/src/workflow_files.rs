@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::{app::App, error::Error};
 
 /// Bytes of a workflow file that are read; the parser refuses longer ones.
-const READ_MAX: u64 = (16 << 20) + 1;
+pub(crate) const READ_MAX: u64 = (16 << 20) + 1;
 
 impl App {
     /// Registers a workflow under its name, so that steps of other workflows can start it.
@@ -63,7 +63,7 @@ pub(crate) fn named(source: &[u8], file: &str) -> Result<(Name, VersionRef), Err
     }
 }
 
-fn is_workflow(path: &Path) -> bool {
+pub(crate) fn is_workflow(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     matches!(ending, Some("yaml" | "yml" | "json")) && path.is_file()
 }

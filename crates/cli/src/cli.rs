@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues, resume,
-    run, runs, serve, status, submit, supervise, tasks, top, version, why, workers, workflows,
+    run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -73,6 +73,8 @@ pub enum Verb {
     Why(why::Args),
     /// Show the work of a server, live
     Top(top::Args),
+    /// Print a link to the web console that logs in once
+    Ui(ui::Args),
     /// Submit a task to a worker
     Submit(submit::Args),
     /// List, show, follow, draw, explain and control runs

@@ -23,6 +23,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("status", &["kapelle status", "kapelle status run_1", "kapelle status task_1"]),
     ("why", &["kapelle why task_5", "kapelle why run_2"]),
     ("top", &["kapelle top --once"]),
+    ("ui", &["kapelle ui"]),
     (
         "submit",
         &[

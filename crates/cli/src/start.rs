@@ -10,7 +10,7 @@ use crate::{
     cli::{Cli, Global, Verb},
     commands::{
         approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues,
-        resume, run, runs, serve, status, submit, supervise, tasks, top, version, why, workers, workflows,
+        resume, run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers, workflows,
     },
     examples,
     failure::{Code, Failure},
@@ -112,6 +112,7 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Status(args) => status::run(app, &args).await,
         Verb::Why(args) => why::run(app, &args).await,
         Verb::Top(args) => top::run(app, &args).await,
+        Verb::Ui(_) => ui::run(app).await,
         Verb::Submit(args) => submit::run(app, args).await,
         Verb::Runs(args) => runs::run(app, args).await,
         Verb::Approvals(args) => approvals::run(app, args).await,

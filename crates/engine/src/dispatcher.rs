@@ -170,14 +170,13 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
-    /// Returns the sink of an attempt's model text: empty, unless it is a step of a run.
+    /// Returns the sink of an attempt's model text: of a step of a run, and of another task while somebody listens.
     fn sink(&self, dispatch: &Dispatch) -> Arc<dyn TextSink> {
-        match &dispatch.step {
-            Some((run, path)) => {
-                Arc::new(Speaker::new(&self.live_output, (dispatch.task, dispatch.lease.epoch), (*run, path)))
-            }
-            None => Arc::new(NoText),
+        let step = dispatch.step.as_ref().map(|(run, path)| (*run, path.as_str()));
+        if step.is_none() && !self.live_output.takes_single() {
+            return Arc::new(NoText);
         }
+        Arc::new(Speaker::new(&self.live_output, (dispatch.task, dispatch.lease.epoch), step))
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
     turn::{
-        Ask, ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, Reply, SubmitTask, Taken,
-        VersionRef, command,
+        Ask, ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, Reply, SubmitTask,
+        Taken, VersionRef, command,
     },
     waiters::{Listener, Observer, SessionObserver, Waiters},
 };
@@ -77,7 +77,7 @@ struct Inner {
     waiters: Arc<Waiters>,
     events: broadcast::Sender<Event>,
     spill: Spill,
-    lease_flag: Arc<AtomicBool>,
+    flags: NoticeFlags,
     live_output: Arc<LiveOutputs>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -98,7 +98,7 @@ impl Engine {
             Sources { reader: Arc::clone(&reader), directory: Arc::clone(&directory), spill: Arc::clone(&spill) };
         let mut random = Random::new();
         let mut state = LoopState::new(store, options, directory, Box::new(move || random.draw()));
-        let (watching, lease_flag) = (state.watch_flag(), state.lease_flag());
+        let (watching, flags) = (state.watch_flag(), state.notice_flags());
         state.taken(taken);
         let started = state.recover(clock.now(), clock.steady_ms())?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
@@ -148,7 +148,7 @@ impl Engine {
                 waiters,
                 events,
                 spill,
-                lease_flag,
+                flags,
                 live_output,
                 thread,
             }),
@@ -289,15 +289,15 @@ impl Engine {
         self.inner.waiters.observe_session(observer);
     }
 
-    /// Calls a function for notices about costs, and about leases while [`Engine::lease_flag`] is set, as [`Engine::observe`] does.
+    /// Calls a function for notices about costs, and about leases and rows while [`Engine::notice_flags`] ask for them, as [`Engine::observe`] does.
     pub fn listen(&self, listener: Listener) {
         self.inner.waiters.listen(listener);
     }
 
-    /// Returns the flag that turns notices of leases on.
+    /// Returns the flags that turn notices of leases and of changed rows on.
     #[must_use]
-    pub fn lease_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.inner.lease_flag)
+    pub fn notice_flags(&self) -> &NoticeFlags {
+        &self.inner.flags
     }
 
     /// Sends a command whose reply nobody wants. A command that a full disk refuses is retried.
@@ -316,9 +316,9 @@ impl Engine {
         self.inner.events.subscribe()
     }
 
-    /// Returns the text that models are writing for steps of runs.
+    /// Returns the text that models are writing.
     #[must_use]
-    pub fn live_output(&self) -> &LiveOutputs {
+    pub fn live_output(&self) -> &Arc<LiveOutputs> {
         &self.inner.live_output
     }
 

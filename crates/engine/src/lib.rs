@@ -33,12 +33,13 @@ pub use engine::{Engine, Parts, WeakEngine};
 pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, Items, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
-pub use live_output::{Excerpt, LiveOutput, LiveOutputs, Place};
+pub use live_output::{Excerpt, LiveOutput, LiveOutputs, Place, SingleTexts};
 pub use options::{Options, QueueOptions};
 pub use registry::{Admit, Calls, Registry};
 pub use run_rows::RunRows;
 pub use turn::{
-    Admission, AnswerRecord, Ask, Audited, CallOrder, CallOver, ClaimFilter, ClaimedTask, Command, Key, LimitBy,
-    Logged, Made, NO_LIMIT, NewPayload, NewRun, Notice, Prepaid, Reply, Reported, Reserved, Started, SubmitTask, Taken,
-    VersionRef, command,
+    Admission, AnswerRecord, Ask, Audited, BudgetChange, CallChange, CallOrder, CallOver, Changes, ClaimFilter,
+    ClaimedTask, Command, GateChange, Key, LimitBy, Logged, Made, NO_LIMIT, NewPayload, NewRun, Notice, NoticeFlags,
+    OpenedCall, Prepaid, Reply, Reported, Reserved, RunChange, Started, SubmitTask, Taken, TaskChange, VersionRef,
+    command,
 };

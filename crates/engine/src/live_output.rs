@@ -1,11 +1,14 @@
-//! Text that models are writing for steps of runs: kept in memory while it arrives, read by offset, dropped afterwards.
+//! Text that models are writing for tasks: kept in memory while it arrives, read by offset, dropped afterwards.
 //!
 //! The text is not stored; the answer is. A late or slow reader gets the text from the beginning, or its last part when
 //! it is long. Each text is kept once, whatever the number and pace of readers.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use kapelle_core::{RunId, TaskId, worker::TextSink};
@@ -25,6 +28,18 @@ const ENDED_MAX: usize = 64;
 pub struct LiveOutputs {
     kept: Mutex<Kept>,
     changed: watch::Sender<()>,
+    /// Listeners to tasks outside of runs.
+    single: AtomicUsize,
+}
+
+/// A listener to tasks outside of runs.
+#[derive(Debug)]
+pub struct SingleTexts(Arc<LiveOutputs>);
+
+impl Drop for SingleTexts {
+    fn drop(&mut self) {
+        self.0.single.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -33,15 +48,15 @@ struct Kept {
     ended: VecDeque<(TaskId, u32)>,
 }
 
-/// Text of one attempt of a step.
+/// Text of one attempt of a task.
 #[derive(Debug)]
 pub struct LiveOutput {
-    /// The step's task.
+    /// The task.
     pub task: TaskId,
-    /// The run.
-    pub run: RunId,
+    /// Its run, if it is a step of one.
+    pub run: Option<RunId>,
     /// Path of the step.
-    pub step: Arc<str>,
+    pub step: Option<Arc<str>>,
     /// The attempt.
     pub attempt: u32,
     said: Mutex<Said>,
@@ -88,7 +103,7 @@ impl Excerpt {
 
 impl Default for LiveOutputs {
     fn default() -> LiveOutputs {
-        LiveOutputs { kept: Mutex::default(), changed: watch::Sender::new(()) }
+        LiveOutputs { kept: Mutex::default(), changed: watch::Sender::new(()), single: AtomicUsize::new(0) }
     }
 }
 
@@ -100,9 +115,29 @@ impl LiveOutputs {
     /// Returns the texts of a run, including recently ended ones.
     #[must_use]
     pub fn of_run(&self, run: RunId) -> Vec<Arc<LiveOutput>> {
-        let mut texts: Vec<_> = self.lock().texts.values().filter(|text| text.run == run).cloned().collect();
+        let mut texts: Vec<_> = self.lock().texts.values().filter(|text| text.run == Some(run)).cloned().collect();
         texts.sort_unstable_by_key(|text| text.task);
         texts
+    }
+
+    /// Returns the text of a task, also if it ended recently; `None` when its model writes nothing.
+    #[must_use]
+    pub fn of_task(&self, task: TaskId) -> Option<Arc<LiveOutput>> {
+        self.lock().texts.get(&task).cloned()
+    }
+
+    /// Says whether texts of tasks outside of runs are collected, too. A watched call asks its provider for a stream, which
+    /// costs more than an answer in one piece.
+    #[must_use]
+    pub fn takes_single(&self) -> bool {
+        self.single.load(Ordering::Relaxed) > 0
+    }
+
+    /// Collects texts of tasks outside of runs, too, for attempts that begin while the returned value lives.
+    #[must_use]
+    pub fn take_single(self: &Arc<Self>) -> SingleTexts {
+        self.single.fetch_add(1, Ordering::Relaxed);
+        SingleTexts(Arc::clone(self))
     }
 
     /// Returns a channel that changes whenever a text grows.
@@ -188,28 +223,32 @@ impl LiveOutput {
     }
 }
 
-/// Sink of an attempt of a step. Its text ends when it is dropped.
+/// Sink of an attempt. Its text ends when it is dropped.
 pub(crate) struct Speaker {
     texts: Arc<LiveOutputs>,
     task: TaskId,
-    run: RunId,
-    step: Arc<str>,
+    step: Option<(RunId, Arc<str>)>,
     attempt: u32,
     /// Made with the first text: most attempts write none.
     text: OnceLock<Arc<LiveOutput>>,
 }
 
 impl Speaker {
-    pub(crate) fn new(texts: &Arc<LiveOutputs>, (task, attempt): (TaskId, u32), (run, step): (RunId, &str)) -> Speaker {
-        Speaker { texts: Arc::clone(texts), task, run, step: Arc::from(step), attempt, text: OnceLock::new() }
+    pub(crate) fn new(
+        texts: &Arc<LiveOutputs>,
+        (task, attempt): (TaskId, u32),
+        step: Option<(RunId, &str)>,
+    ) -> Speaker {
+        let step = step.map(|(run, path)| (run, Arc::from(path)));
+        Speaker { texts: Arc::clone(texts), task, step, attempt, text: OnceLock::new() }
     }
 
     fn text(&self) -> &LiveOutput {
         self.text.get_or_init(|| {
             let text = Arc::new(LiveOutput {
                 task: self.task,
-                run: self.run,
-                step: Arc::clone(&self.step),
+                run: self.step.as_ref().map(|(run, _)| *run),
+                step: self.step.as_ref().map(|(_, path)| Arc::clone(path)),
                 attempt: self.attempt,
                 said: Mutex::default(),
             });
@@ -244,7 +283,7 @@ mod tests {
     use super::*;
 
     fn speaker(texts: &Arc<LiveOutputs>, task: i64) -> Speaker {
-        Speaker::new(texts, (TaskId(task), 2), (RunId(7), "one"))
+        Speaker::new(texts, (TaskId(task), 2), Some((RunId(7), "one")))
     }
 
     fn place(part: u32, offset: usize) -> Place {
@@ -273,6 +312,22 @@ mod tests {
         assert_eq!((again.place, again.text.as_str()), (place(2, 0), ""), "what was said before does not count");
         drop(speaker);
         assert!(text.has_ended() && texts.of_run(RunId(8)).is_empty());
+    }
+
+    #[test]
+    fn a_single_task_is_found_by_its_id_and_only_while_somebody_listens() {
+        let texts = Arc::new(LiveOutputs::default());
+        assert!(!texts.takes_single());
+        let listener = texts.take_single();
+        assert!(texts.takes_single());
+        let speaker = Speaker::new(&texts, (TaskId(9), 1), None);
+        speaker.begin();
+        speaker.add("hello");
+        let text = texts.of_task(TaskId(9)).unwrap();
+        assert_eq!((text.run, text.step.as_deref(), text.since(None).unwrap().text.as_str()), (None, None, "hello"));
+        assert!(texts.of_task(TaskId(8)).is_none() && texts.of_run(RunId(7)).is_empty());
+        drop(listener);
+        assert!(!texts.takes_single());
     }
 
     #[test]

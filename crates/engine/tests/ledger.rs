@@ -194,7 +194,7 @@ impl Stage {
 
     fn die(&mut self, machine: bool) {
         self.plan += 1;
-        let calls = self.reader.calls(TENANT, CallFilter::default(), PAGE).unwrap();
+        let calls = self.reader.calls(TENANT, &CallFilter::default(), PAGE).unwrap();
         let open: u64 = calls.iter().filter(|call| call.state == CallState::Open).map(|call| call.reserved.0).sum();
         let sent: u64 = self.sent.iter().map(|(_, order, _)| order.worst.0).sum();
         let drawn = self.blocks.iter().chain(self.sent.iter().map(|(block, ..)| block));
@@ -363,7 +363,7 @@ impl Stage {
 
     /// Checks everything that must hold at any moment.
     fn check(&self, limits: &mut BTreeMap<String, u64>) {
-        let calls = self.reader.calls(TENANT, CallFilter::default(), Page { before: None, most: 1_000 }).unwrap();
+        let calls = self.reader.calls(TENANT, &CallFilter::default(), Page { before: None, most: 1_000 }).unwrap();
         let cost: u64 = calls.iter().map(|call| call.cost.0).sum();
         let count = calls.iter().filter(|call| call.state != CallState::Open).count() as u64;
         let sum =
@@ -451,7 +451,7 @@ impl Stage {
 
     /// Takes the spent amount when a limit is set as the bound: a limit may be set below it.
     fn look(&self, bounds: &mut BTreeMap<String, u64>) {
-        let calls = self.reader.calls(TENANT, CallFilter::default(), PAGE).unwrap();
+        let calls = self.reader.calls(TENANT, &CallFilter::default(), PAGE).unwrap();
         for row in self.reader.budgets(TENANT, 1_000).unwrap() {
             let day = if row.account == Account::Day { kapelle_core::account::day_of(Timestamp(self.now)) } else { 0 };
             let open = calls.iter().filter(|call| call.state == CallState::Open && call.payer.contains(&row.account));

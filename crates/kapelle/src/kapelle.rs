@@ -304,7 +304,7 @@ impl Kapelle {
     /// # Errors
     /// When it has not failed, or is a step of a run.
     pub async fn retry_dead(&self, task: TaskId) -> Result<(), Error> {
-        self.app.retry_dead(owner(), task).await?;
+        self.app.retry_dead(owner(), task, None).await?;
         Ok(())
     }
 

@@ -87,7 +87,7 @@ impl Run {
     /// # Errors
     /// When it has ended, or keeps too many signals that no step waited for.
     pub async fn signal(&self, name: &str, payload: Value) -> Result<(), Error> {
-        self.app.signal(owner(), self.id, name, api::Signal { payload }).await?;
+        self.app.signal(owner(), self.id, (name, api::Signal { payload }), None).await?;
         Ok(())
     }
 
@@ -113,7 +113,7 @@ impl Run {
 
     async fn again(&self, from: Option<&str>, recorded: bool) -> Result<Run, Error> {
         let request = api::Rerun { from: from.map(str::to_owned), recorded };
-        let id = self.app.rerun(owner(), self.id, request).await?;
+        let id = self.app.rerun(owner(), self.id, request, None).await?;
         Ok(Run { id, app: Arc::clone(&self.app) })
     }
 

@@ -26,6 +26,8 @@ pub struct Call {
     pub app: Arc<App>,
     /// The identity of the caller.
     pub who: Arc<Identity>,
+    /// The address that the request came from.
+    pub from: std::net::IpAddr,
     /// Method, path and headers.
     pub parts: Parts,
     /// Parameters of the path.

@@ -224,7 +224,7 @@ impl Follower {
                 let Place { attempt, part, offset } = piece.place;
                 told.push(LiveEvent {
                     task: Some(text.task.to_string()),
-                    step: Some(text.step.to_string()),
+                    step: text.step.as_deref().map(str::to_owned),
                     attempt: Some(attempt),
                     part: Some(part),
                     offset: Some(offset),

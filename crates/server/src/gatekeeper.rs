@@ -201,6 +201,7 @@ async fn perform(site: Arc<Site>, route: &Route, request: Request) -> Answer {
         app: Arc::clone(&site.app),
         site: Arc::clone(&site),
         who,
+        from: peer.address.ip(),
         parts,
         params,
         body: whole.bytes,

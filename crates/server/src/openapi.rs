@@ -55,11 +55,14 @@ pub fn describe(routes: &[Route]) -> String {
             let schema = takes(&mut schemas);
             operation["requestBody"] = json!({ "content": { "application/json": { "schema": schema } } });
         }
+        if let Some(messages) = route.messages {
+            operation["x-messages"] = json!({ "schema": messages(&mut schemas) });
+        }
         if route.raw {
             let bytes = json!({ "schema": { "type": "string", "format": "binary" } });
             operation["requestBody"] = json!({ "required": true, "content": { "*/*": bytes } });
         }
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        let path = paths.entry(route.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation;
     }
     let schemas = schemas.take_definitions(true);
@@ -79,10 +82,10 @@ pub fn describe(routes: &[Route]) -> String {
 /// Returns the statuses with which a route may refuse. Invalid HTTP is refused before a route is chosen.
 fn refusals(route: &Route) -> Vec<u16> {
     let mut all = vec![400, 403, 413, 421, 500, 503];
-    if route.permission != Permission::Public {
+    if route.permission != Permission::Public || route.path.ends_with("/sessions") {
         all.push(401);
     }
-    if route.permission != Permission::Public || route.path.contains("{link}") {
+    if route.permission != Permission::Public || route.path.contains("{link}") || route.body > 0 {
         all.push(429);
     }
     if route.path.contains('{') {
@@ -102,7 +105,7 @@ fn operation(route: &Route) -> String {
         id.push_str("_openai");
     }
     for part in path.split('/').filter(|part| !part.is_empty() && *part != "api" && *part != "v1") {
-        let _ = write!(id, "_{}", part.trim_matches(['{', '}']).replace('.', "_"));
+        let _ = write!(id, "_{}", part.trim_matches(['{', '}', '*']).replace('.', "_"));
     }
     id
 }
@@ -116,7 +119,11 @@ fn roles(route: &Route) -> Vec<&'static str> {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let of_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let of_path = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.trim_start_matches('*'));
     let text = json!({ "type": "string" });
     let mut all: Vec<Value> =
         of_path.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": text })).collect();
@@ -124,13 +131,32 @@ fn parameters(route: &Route) -> Vec<Value> {
         route
             .query
             .iter()
-            .map(|(name, does)| json!({ "name": name, "in": "query", "description": does, "schema": text })),
+            .map(|(name, does)| json!({ "name": name, "in": "query", "description": does, "schema": kind(name) })),
     );
-    if route.method == Method::POST && matches!(route.path, "/api/v1/tasks" | "/api/v1/tasks/batch" | "/api/v1/runs") {
+    if route.method == Method::POST && takes_key(route.path) {
         let does = "For seven days, a repeated request with this key and body gives the first answer";
         all.push(json!({ "name": "Idempotency-Key", "in": "header", "description": does, "schema": text }));
     }
     all
+}
+
+/// Returns the schema of a parameter of a query. Most are text; a name has one kind in every route, or is text.
+fn kind(name: &str) -> Value {
+    match name {
+        "limit" | "tail" => json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
+        "wait_ms" | "after" => json!({ "type": "integer", "minimum": 0 }),
+        "open" | "dead" | "steps" | "texts" | "outputs" | "follow" | "degraded" | "details" => {
+            json!({ "type": "boolean" })
+        }
+        _ => json!({ "type": "string" }),
+    }
+}
+
+/// Says whether a repeated request with the same idempotency key takes effect once.
+fn takes_key(path: &str) -> bool {
+    let creates = ["/api/v1/tasks", "/api/v1/tasks/batch", "/api/v1/runs"];
+    let again = path.ends_with("/rerun") || path.ends_with("/retry") || path.ends_with("/signals/{name}");
+    creates.contains(&path) || again
 }
 
 const HEAD: &str = r#"<!doctype html>

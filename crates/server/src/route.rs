@@ -51,6 +51,8 @@ pub struct Route {
     pub query: &'static [(&'static str, &'static str)],
     /// The schema of its body.
     pub takes: Option<Describe>,
+    /// The schema of the messages that a client sends over the socket.
+    pub messages: Option<Describe>,
     /// The status and body of its usual response.
     pub gives: (StatusCode, Option<Describe>),
     /// The media type of that response.
@@ -66,6 +68,8 @@ pub struct Route {
 pub const BODY: usize = 2 << 20;
 /// The most bytes of an answer that a person with a link sends.
 pub const BODY_LINK: usize = 16 << 10;
+/// The most bytes of a one-time code.
+pub const BODY_CODE: usize = 1 << 10;
 /// The most bytes of a body that carries many items.
 pub const BODY_MANY: usize = 32 << 20;
 /// The most bytes of a file.
@@ -93,6 +97,7 @@ impl Route {
             summary,
             query: &[],
             takes: None,
+            messages: None,
             gives: (StatusCode::OK, None),
             media: "application/json",
             marked: false,
@@ -103,6 +108,11 @@ impl Route {
 
     pub(crate) fn takes<T: JsonSchema>(self, most: usize) -> Route {
         Route { body: most, takes: Some(|schemas| schemas.subschema_for::<T>()), ..self }
+    }
+
+    /// Names the messages that a client sends over the socket.
+    pub(crate) fn takes_messages<T: JsonSchema>(self) -> Route {
+        Route { messages: Some(|schemas| schemas.subschema_for::<T>()), ..self }
     }
 
     pub(crate) fn takes_bytes(self, most: usize) -> Route {

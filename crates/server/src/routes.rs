@@ -5,9 +5,14 @@ use kapelle_api as api;
 use kapelle_app::Permission::{Administer, Approve, Ask, Operate, Public, Read, Submit, Work};
 
 use crate::{
+    console_routes,
     handlers::{
         approvals, artifacts, audit, budgets, dead, events, export, health, hosts, keys, links, models, openapi,
         queues, runs, scripts, tasks, workers, workflows,
+    },
+    parameters::{
+        AFTER, CALLS, COST, DEAD_FILTERS, DETAILS, DIFF, FILE_NAME, JOURNAL, LIVE, LOGS, PAGING, RUN_FILTERS, SOCKET,
+        STEPS, TASK_FILTERS, WAIT,
     },
     route::{
         BODY, BODY_FILE, BODY_LINK, BODY_MANY, Route,
@@ -17,76 +22,15 @@ use crate::{
 
 const HTML: &str = "text/html";
 const STREAM: &str = "text/event-stream";
-const PAGING: &[(&str, &str)] =
-    &[("limit", "Rows at most, 1 to 1,000"), ("cursor", "`next_cursor` of the page before")];
-const WAIT: &[(&str, &str)] = &[("wait_ms", "Wait for the end, at most 60,000 ms")];
-const DETAILS: &[(&str, &str)] = &[
-    ("wait_ms", "Wait for the end, at most 60,000 ms"),
-    ("details", "`true`: also what lists leave out, such as the input and the failed attempts"),
-];
-const TASK_FILTERS: &[(&str, &str)] = &[
-    ("state", "Only tasks in this state"),
-    ("queue", "Only tasks of this queue"),
-    ("worker", "Only tasks for this worker"),
-    ("dead", "`true`: only tasks that crashed their workers"),
-    ("steps", "`true`: also the steps of runs"),
-    ("before", "Only those older than this one, by its id"),
-    ("limit", "Rows at most, 1 to 1,000"),
-    ("cursor", "`next_cursor` of the page before"),
-];
-const RUN_FILTERS: &[(&str, &str)] = &[
-    ("workflow", "Only runs of this workflow"),
-    ("open", "`true`: only runs that have not ended"),
-    ("before", "Only those older than this one, by its id"),
-    ("limit", "Rows at most, 1 to 1,000"),
-    ("cursor", "`next_cursor` of the page before"),
-];
-const JOURNAL: &[(&str, &str)] = &[("from", "The number of the first entry"), ("limit", "Entries at most, 1 to 1,000")];
-const DEAD_FILTERS: &[(&str, &str)] = &[
-    ("queue", "Only tasks of this queue"),
-    ("worker", "Only tasks for this worker"),
-    ("limit", "Rows at most, 1 to 1,000"),
-    ("cursor", "`next_cursor` of the page before"),
-];
-const FILE_NAME: &[(&str, &str)] = &[("name", "Its name; Content-Type is its media type")];
-const DIFF: &[(&str, &str)] = &[
-    ("from", "The earlier version; by default the one before `to`"),
-    ("to", "The later version; by default the newest"),
-];
-const AFTER: &[(&str, &str)] = &[
-    ("after", "Begin after this entry; equal to the header Last-Event-ID"),
-    ("texts", "`true`: also the output of models, as it comes"),
-];
-const LOGS: &[(&str, &str)] =
-    &[("tail", "Lines at most, 1 to 1,000; default 100"), ("follow", "`true`: as server-sent events, as they come")];
-const LIVE: &[(&str, &str)] =
-    &[("cursor", "Continue after this event"), ("ticket", "A ticket, for clients that cannot send headers")];
-const SOCKET: &[(&str, &str)] = &[
-    ("cursor", "Continue after this event"),
-    ("run", "Only this run, with the output of its models"),
-    ("ticket", "A ticket, for clients that cannot send headers"),
-];
-const COST: &[(&str, &str)] = &[
-    ("by", "task, run, worker, queue, key, token, provider, model, tenant or day; several with commas"),
-    ("since", "Only calls that began since this time"),
-    ("limit", "Rows at most, 1 to 1,000"),
-];
-const CALLS: &[(&str, &str)] = &[
-    ("task", "Only calls of this task"),
-    ("run", "Only calls of this run"),
-    ("limit", "Rows at most, 1 to 1,000"),
-    ("cursor", "`next_cursor` of the page before"),
-];
-
-fn get(path: &'static str) -> (Method, &'static str) {
+pub(crate) fn get(path: &'static str) -> (Method, &'static str) {
     (Method::GET, path)
 }
 
-fn post(path: &'static str) -> (Method, &'static str) {
+pub(crate) fn post(path: &'static str) -> (Method, &'static str) {
     (Method::POST, path)
 }
 
-fn delete(path: &'static str) -> (Method, &'static str) {
+pub(crate) fn delete(path: &'static str) -> (Method, &'static str) {
     (Method::DELETE, path)
 }
 
@@ -104,6 +48,7 @@ pub fn routes() -> Vec<Route> {
         of_operation(),
         live(),
         of_models(),
+        console_routes::console(),
     ]
     .into_iter()
     .flatten()
@@ -208,7 +153,7 @@ fn of_runs() -> Vec<Route> {
             .gives::<api::Explanation>(ok),
         Route::new(get("/api/v1/runs/{id}/steps"), Read, Tenant, "The steps of a run", runs::steps)
             .gives::<api::StepList>(ok)
-            .query(PAGING),
+            .query(STEPS),
         Route::new(get("/api/v1/runs/{id}/journal"), Read, Tenant, "The journal of a run", runs::journal)
             .gives::<api::JournalPage>(ok)
             .query(JOURNAL),

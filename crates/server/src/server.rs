@@ -172,6 +172,12 @@ impl Server {
         self.address
     }
 
+    /// Returns the address by which programs of this machine reach it.
+    #[must_use]
+    pub fn reachable(&self) -> SocketAddr {
+        reachable(self.address)
+    }
+
     /// Returns the token, if it was made just now: to be shown once.
     #[must_use]
     pub fn fresh_token(&self) -> Option<&str> {

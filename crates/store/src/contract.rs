@@ -16,6 +16,7 @@ use crate::{
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerRow},
     ledger::{LedgerReader, LedgerStore},
+    progress::ProgressReader,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -244,7 +245,7 @@ pub trait Store: LedgerStore + Send {
 }
 
 /// The reading side: committed data, from any thread, without blocking the writer.
-pub trait Reader: LedgerReader + Send + Sync {
+pub trait Reader: LedgerReader + ProgressReader + Send + Sync {
     /// Returns one task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 

@@ -268,12 +268,22 @@ pub trait LedgerStore {
 }
 
 /// Filter of calls. A missing field does not restrict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallFilter {
     /// Calls of this task.
     pub task: Option<TaskId>,
     /// Calls of this run.
     pub run: Option<RunId>,
+    /// Calls of this provider.
+    pub provider: Option<String>,
+    /// Calls of this model, as the provider calls it.
+    pub model: Option<String>,
+    /// Calls in this state.
+    pub state: Option<CallState>,
+    /// Calls reserved at that time or later.
+    pub since: Option<Timestamp>,
+    /// Calls reserved before that time.
+    pub until: Option<Timestamp>,
 }
 
 /// The ledger for readers.
@@ -297,7 +307,7 @@ pub trait LedgerReader {
     fn recorded(&self, task: TaskId, epoch: u64) -> Result<Vec<CallRow>, StoreError>;
 
     /// Returns calls of a tenant, newest first.
-    fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError>;
+    fn calls(&self, tenant: TenantId, filter: &CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError>;
 
     /// Returns one call of a tenant.
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError>;

@@ -15,10 +15,12 @@ mod blobs;
 mod conformance;
 mod contract;
 mod error;
+pub mod history;
 mod hosted;
 mod ledger;
 mod mem;
 pub mod private;
+mod progress;
 mod rows;
 mod session;
 mod sqlite;
@@ -38,6 +40,7 @@ pub use ledger::{
     LedgerReader, LedgerStore, LedgerWrites, PrepaidRow, PrepaidWrite,
 };
 pub use mem::{Fault, MemReader, MemStore};
+pub use progress::{Attention, ProgressReader, StepProgress, StepTotals};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};
 pub use sqlite::{Holder, OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};

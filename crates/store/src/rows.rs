@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kapelle_core::{
     Name, Payload, Requires, RunId, TaskId, TenantId, Timestamp,
     definition::Strategy,
-    run::{Opening, Parent, Rerun, Run, RunStatus},
+    run::{Opening, Parent, Rerun, Run, RunStatus, StatusKind},
     task::{StateKind, WaitFor},
 };
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,12 @@ pub struct TaskFilter {
     pub dead: bool,
     /// Whether steps of runs are wanted, too.
     pub steps: bool,
+    /// Steps of this run, whatever `steps` says.
+    pub run: Option<RunId>,
+    /// Tasks submitted at that time or later.
+    pub since: Option<Timestamp>,
+    /// Tasks submitted before that time.
+    pub until: Option<Timestamp>,
 }
 
 /// Filter of runs. A missing field does not restrict.
@@ -113,6 +119,12 @@ pub struct RunFilter {
     pub workflow: Option<Name>,
     /// Whether only open runs are wanted.
     pub open: bool,
+    /// Runs with one of these states; with any when empty.
+    pub states: Vec<StatusKind>,
+    /// Runs started at that time or later.
+    pub since: Option<Timestamp>,
+    /// Runs started before that time.
+    pub until: Option<Timestamp>,
 }
 
 /// Number of tasks of a lane in a state.

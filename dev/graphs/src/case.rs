@@ -208,7 +208,7 @@ impl World {
         self.told.push(format!("signal {name} {payload}"));
         self.reference.signal(name, payload.clone());
         let payload = NewPayload::Bytes(Arc::from(payload.to_string().as_bytes()));
-        self.ask(command::Signal { run: self.run, name: Name::new(name), payload })
+        self.ask(command::Signal { run: self.run, name: Name::new(name), payload, key: None })
     }
 
     fn approve(&mut self, seen: &Seen, rng: &mut Rng) -> Result<(), String> {

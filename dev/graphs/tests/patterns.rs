@@ -101,7 +101,7 @@ impl Life {
             "cancel" => self.ask(command::CancelRun { run: self.run, reason: Arc::from("a person") }),
             "signal" => {
                 let payload = payload(if more.is_empty() { "null" } else { more })?;
-                self.ask(command::Signal { run: self.run, name: Name::new(first), payload })
+                self.ask(command::Signal { run: self.run, name: Name::new(first), payload, key: None })
             }
             "passes" => {
                 let span = DurationMs::parse(rest).map_err(|error| error.to_string())?;

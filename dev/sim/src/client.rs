@@ -63,7 +63,7 @@ impl World {
             }
             16 | 17 => {
                 let task = self.some_task();
-                self.send(server, Asked::Nobody, command::RetryByHand { task });
+                self.send(server, Asked::Nobody, command::RetryByHand { task, key: None });
             }
             18 => {
                 let queue = Name::new(["default", "ml"][self.rng.place(2)]);

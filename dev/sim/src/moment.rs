@@ -86,7 +86,7 @@ impl Moment {
                     };
                     self.reports.push((*report, said));
                 }
-                Command::RetryByHand(command::RetryByHand { task }) => self.revived.push(*task),
+                Command::RetryByHand(command::RetryByHand { task, .. }) => self.revived.push(*task),
                 Command::Cancel(command::Cancel { task, .. }) => self.cancelled.push(*task),
                 Command::CancelRun(command::CancelRun { run, .. }) => self.cancelled_runs.push(*run),
                 Command::PauseRun(command::PauseRun { run }) => self.paused.push(*run),

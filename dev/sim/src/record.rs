@@ -163,7 +163,7 @@ impl Recording {
 /// Makes the loop give every effect it can.
 pub(crate) fn watch(state: &LoopState) {
     state.watch_flag().store(true, Ordering::Relaxed);
-    state.lease_flag().store(true, Ordering::Relaxed);
+    state.notice_flags().leases.store(true, Ordering::Relaxed);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -50,7 +50,7 @@ impl World {
 
     fn signal(&mut self, server: usize, run: RunId, name: &str) {
         let number = self.asked.len() as u64;
-        let command = command::Signal { run, name: Name::new(name), payload: signals::payload(number) };
+        let command = command::Signal { run, name: Name::new(name), payload: signals::payload(number), key: None };
         self.send(server, Asked::Signal(run, number), command);
     }
 

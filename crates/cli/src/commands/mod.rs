@@ -24,6 +24,7 @@ pub mod submit;
 pub mod supervise;
 pub mod tasks;
 pub mod top;
+pub mod ui;
 pub mod version;
 pub mod why;
 pub mod workers;

@@ -75,6 +75,9 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     // After the scripts: a program that waits for this line may submit to any of them.
     app.out.print(&format!("listening={}", server.address()))?;
+    if let Ok(code) = kapelle.app().owner_code() {
+        app.out.note(&format!("console (one use, 10 minutes): http://{}{}", server.reachable(), code.path));
+    }
     app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
     let mut reloader = Reloader::new(app);

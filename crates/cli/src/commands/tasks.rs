@@ -108,7 +108,7 @@ async fn list(app: &App, list: &List) -> Result<Code, Failure> {
         steps: list.steps.then_some(true),
         before: before.map(|task| task.to_string()),
         limit: Some(list.limit),
-        cursor: None,
+        ..TaskQuery::default()
     };
     let page = ApiSession::reading(app)?.api().tasks(query).await?;
     if app.out.json {

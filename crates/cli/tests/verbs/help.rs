@@ -19,7 +19,7 @@ const DAEMON: &str = "#!/bin/sh\n# ---\n# mode: daemon\n# ---\nwhile :; do read 
 /// Verbs without a help of their own, and hidden ones.
 const NONE: [&str; 3] = ["help", "__supervise", "__extract"];
 /// Verbs that need a server.
-const SERVED: [&str; 4] = ["keys", "top", "workers restart", "workers scale"];
+const SERVED: [&str; 5] = ["keys", "top", "ui", "workers restart", "workers scale"];
 /// Verbs that work until they are asked to end.
 const LONG: [&str; 3] = ["serve", "host", "supervise"];
 /// Verbs whose example says that something is not as it should be, or waits for a person.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    graph::{inner, levels, outer, what},
+    graph::{describe, inner, levels, outer},
     model::{BlockIx, Definition, StepIx},
 };
 
@@ -131,7 +131,7 @@ impl Drawing<'_, '_> {
             escape(&short(step.name.as_str(), LETTERS)),
             x + 10.0,
             y + TITLE + 2.0,
-            escape(&short(&what(step), if held.is_empty() { LETTERS + 2 } else { 60 })),
+            escape(&short(&describe(step), if held.is_empty() { LETTERS + 2 } else { 60 })),
             path = escape(path),
         );
         body.push_str(&held);

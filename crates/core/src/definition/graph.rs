@@ -24,7 +24,8 @@ pub fn levels(block: &Block) -> Vec<Vec<StepIx>> {
 }
 
 /// Describes the action of a step in a few words.
-pub(super) fn what(step: &StepDef) -> String {
+#[must_use]
+pub fn describe(step: &StepDef) -> String {
     let mut text = match &step.action {
         Action::Worker { worker, .. } => worker.to_string(),
         Action::Workflow { workflow, wait: true, .. } => format!("workflow {workflow}"),
@@ -89,7 +90,7 @@ fn block_text(definition: &Definition, index: BlockIx, depth: usize, text: &mut 
     for (level, steps) in levels(block).into_iter().enumerate() {
         for at in steps {
             let step = block.step(at);
-            let _ = write!(text, "{indent}{} {} ({})", level + 1, step.name, what(step));
+            let _ = write!(text, "{indent}{} {} ({})", level + 1, step.name, describe(step));
             if !step.needs.is_empty() {
                 let names: Vec<&str> = step.needs.iter().map(|need| block.step(*need).name.as_str()).collect();
                 let _ = write!(text, " after {}", names.join(", "));
@@ -131,7 +132,7 @@ fn block_mermaid(definition: &Definition, index: BlockIx, depth: usize, text: &m
     for at in block.indices() {
         let step = block.step(at);
         let blocks = inner(step);
-        let label = format!("{}<br/>{}", step.name, what(step)).replace('"', "'");
+        let label = format!("{}<br/>{}", step.name, describe(step)).replace('"', "'");
         if blocks.is_empty() {
             let _ = writeln!(text, "{indent}{}[\"{label}\"]", id(at));
         } else {

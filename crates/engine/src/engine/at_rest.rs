@@ -6,7 +6,7 @@ use kapelle_store::Reader;
 use tokio::sync::broadcast;
 
 use super::{Engine, Inner};
-use crate::{dispatcher::Spill, registry::Registry, runner::Inbox};
+use crate::{dispatcher::Spill, registry::Registry, runner::Inbox, turn::NoticeFlags};
 
 impl Engine {
     /// Makes an engine that only reads. It answers every command with [`crate::EngineError::Stopped`], and takes no
@@ -25,7 +25,7 @@ impl Engine {
                 waiters: Arc::default(),
                 events,
                 spill,
-                lease_flag: Arc::default(),
+                flags: NoticeFlags::default(),
                 live_output: Arc::default(),
                 thread: Mutex::new(None),
             }),

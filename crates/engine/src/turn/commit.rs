@@ -10,12 +10,16 @@ use kapelle_core::{
 };
 use kapelle_store::{Commit, SessionRow, StoreError};
 
-use super::{cache::Changed, effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState};
+use super::{
+    cache::Changed, changes::Changes, effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState,
+};
 
 /// Writes the turn. Returns false on a conflict.
 pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
     state.session.keep(&mut state.rows, &mut state.scratch.notes)?;
     state.ledger.give_back_ended(&mut state.rows)?;
+    let (watched, now) = (state.rows.changes_watched(), state.rows.now);
+    let mut changes = None;
     let mut batch = state.rows.cache.batch();
     batch.ledger = state.ledger.batch();
     if !batch.is_empty() {
@@ -28,6 +32,13 @@ pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
             Err(error) if error.is_temporary() && planted(Mutant::AckBeforeCommit) => {}
             Err(error) => return Err(error),
         }
+        if watched {
+            changes = Changes::of(&batch, now);
+        }
+    }
+    drop(batch);
+    if let Some(changes) = changes {
+        state.rows.effects.push(Effect::Tell(Notice::Changed(Arc::new(changes))));
     }
     keep(state);
     let_go(state);

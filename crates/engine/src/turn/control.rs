@@ -8,7 +8,7 @@ use kapelle_core::{
     run::{CancelRun, PauseRun, ResumeRun, RunEvent, RunRejection, TimeOut},
     task::{Hold, HoldReason, Task, TaskState, WaitFor},
 };
-use kapelle_store::StoreError;
+use kapelle_store::{KeyReply, StoreError};
 
 use super::{
     advance,
@@ -44,7 +44,8 @@ impl Decide for command::ResumeRun {
 
 impl Decide for command::Signal {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        signal(state, self.run, &self.name, &self.payload)
+        let reply = KeyReply::Run(self.run);
+        tasks::once(state, self.key.as_ref(), reply, |state| signal(state, self.run, &self.name, &self.payload))
     }
 }
 

@@ -9,6 +9,7 @@ mod advance;
 mod audited;
 mod cache;
 mod calls;
+mod changes;
 mod children;
 mod claim;
 mod claim_filter;
@@ -47,6 +48,7 @@ mod timers;
 mod watchdog;
 
 pub use cache::Key;
+pub use changes::{BudgetChange, CallChange, Changes, GateChange, OpenedCall, RunChange, TaskChange};
 pub use claim_filter::{ClaimFilter, ClaimedTask};
 pub use command::{
     AnswerRecord, Ask, Audited, CallOrder, CallOver, Command, Input, LimitBy, Made, NewRun, Reply, Reported, Reserved,
@@ -57,7 +59,7 @@ pub use directory::{Admission, Directory};
 pub use effect::{Dispatch, Effect};
 pub use kapelle_core::spending::NO_LIMIT;
 pub use limits::{KeyGroup, Limits};
-pub use notice::Notice;
+pub use notice::{Notice, NoticeFlags};
 pub use payload::NewPayload;
 pub use prepaid::Prepaid;
 pub(crate) use rows::Rows;

@@ -1,10 +1,18 @@
 //! Notices of money and leases.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use kapelle_core::{Account, CallId, Money, TaskId, TenantId};
 
-use super::prepaid::Prepaid;
+use super::{changes::Changes, prepaid::Prepaid};
+
+/// Flags that turn notices on which nobody may want: those cost nothing then.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct NoticeFlags {
+    pub leases: Arc<AtomicBool>,
+    pub changes: Arc<AtomicBool>,
+}
 
 /// A notice of money or leases, sent after its commit.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +30,8 @@ pub enum Notice {
     Drawn(Arc<Prepaid>),
     /// The row of a call that was sent on a prepaid amount is committed.
     Spent(CallId),
+    /// Rows changed; sent only while somebody shows them.
+    Changed(Arc<Changes>),
     /// A task was parked.
     Parked { tenant: TenantId, task: TaskId, needs: Money },
 }

@@ -11,7 +11,7 @@ use kapelle_core::{
 };
 use kapelle_store::{Act, AuditRow, CallAnswer, IdKind, Store, StoreError};
 
-use super::{cache::Cache, directory::Directory, effect::Effect, payload::NewPayload};
+use super::{cache::Cache, directory::Directory, effect::Effect, notice::NoticeFlags, payload::NewPayload};
 use crate::options::Options;
 
 /// The rows, and what a turn is given from outside: the time, random numbers, what this process knows.
@@ -33,8 +33,8 @@ pub(crate) struct Rows {
     pub(crate) loaded_runs: Vec<RunId>,
     /// Somebody watches runs.
     pub(crate) watched: Arc<AtomicBool>,
-    /// Somebody wants to be told who holds which task.
-    pub(crate) leases_watched: Arc<AtomicBool>,
+    /// Somebody wants notices.
+    pub(crate) flags: NoticeFlags,
 }
 
 impl Rows {
@@ -56,7 +56,7 @@ impl Rows {
             loaded: Vec::new(),
             loaded_runs: Vec::new(),
             watched: Arc::default(),
-            leases_watched: Arc::default(),
+            flags: NoticeFlags::default(),
         }
     }
 
@@ -127,7 +127,11 @@ impl Rows {
     }
 
     pub(crate) fn leases_watched(&self) -> bool {
-        self.leases_watched.load(Ordering::Relaxed)
+        self.flags.leases.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn changes_watched(&self) -> bool {
+        self.flags.changes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn watched(&self) -> bool {

@@ -21,6 +21,7 @@ use super::{
     leases::RemoteLeases,
     ledger::Ledger,
     limits::Limits,
+    notice::NoticeFlags,
     part::{Due, Part, Undo},
     rate_admission::RateAdmission,
     retry_budget::RetryBudgets,
@@ -231,10 +232,10 @@ impl LoopState {
         Arc::clone(&self.rows.watched)
     }
 
-    /// Set to be informed of leases by [`super::Effect::Tell`].
+    /// Returns the flags that turn notices of leases and of changed rows on.
     #[must_use]
-    pub fn lease_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.rows.leases_watched)
+    pub fn notice_flags(&self) -> NoticeFlags {
+        self.rows.flags.clone()
     }
 
     /// Counts the ready tasks in memory.

@@ -49,7 +49,7 @@ impl Decide for command::Cancel {
 
 impl Decide for command::RetryByHand {
     fn decide(&self, state: &mut LoopState) -> Answer {
-        retry_by_hand(state, self.task)
+        once(state, self.key.as_ref(), KeyReply::Tasks(self.task, 1), |state| retry_by_hand(state, self.task))
     }
 }
 
@@ -182,6 +182,26 @@ pub(super) fn used_key(
         None => state.rows.store.key(tenant, &key.key, state.rows.now)?,
     };
     Ok(row.map(|row| if row.body == key.body { Ok(row.reply) } else { Err(()) }))
+}
+
+/// Performs an act unless its key was used for it before.
+pub(super) fn once(
+    state: &mut LoopState,
+    key: Option<&(TenantId, Key)>,
+    reply: KeyReply,
+    act: impl FnOnce(&mut LoopState) -> Answer,
+) -> Answer {
+    let Some((tenant, key)) = key else { return act(state) };
+    match used_key(state, *tenant, key)? {
+        Some(Ok(known)) if known == reply => return Ok(Ok(())),
+        Some(_) => return Ok(Err(EngineError::KeyReused(key.key.to_string()))),
+        None => {}
+    }
+    let answer = act(state)?;
+    if answer.is_ok() {
+        remember_key(state, *tenant, key, reply);
+    }
+    Ok(answer)
 }
 
 pub(super) fn remember_key(state: &mut LoopState, tenant: TenantId, key: &Key, reply: KeyReply) {

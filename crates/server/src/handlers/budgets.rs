@@ -24,3 +24,13 @@ pub async fn cost(call: Call) -> Answer {
 pub async fn calls(call: Call) -> Answer {
     ok(&call.app.calls(&call.who, call.query()?).await?)
 }
+
+/// `GET /api/v1/calls/{id}`
+pub async fn call(call: Call) -> Answer {
+    ok(&call.app.call(&call.who, call.id()?).await?)
+}
+
+/// `GET /api/v1/providers`
+pub async fn providers(call: Call) -> Answer {
+    ok(&call.app.providers(&call.who)?)
+}

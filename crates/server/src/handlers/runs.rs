@@ -2,13 +2,21 @@
 
 use axum::http::StatusCode;
 use kapelle_api as api;
+use serde::Deserialize;
 
 use super::tasks::Look;
 use crate::{
-    call::{Call, json, ok},
+    call::{Call, json, ok, text},
     route::Answer,
     stream,
 };
+
+/// The query of the states of all items.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    step: String,
+}
 
 /// `POST /api/v1/runs`
 pub async fn start(call: Call) -> Answer {
@@ -45,6 +53,25 @@ pub async fn steps(call: Call) -> Answer {
     ok(&call.app.steps(&call.who, call.id()?, call.query()?).await?)
 }
 
+/// `GET /api/v1/runs/{id}/graph`
+pub async fn graph(call: Call) -> Answer {
+    ok(&call.app.run_graph(&call.who, call.id()?).await?)
+}
+
+/// `GET /api/v1/runs/{id}/items`
+pub async fn items(call: Call) -> Answer {
+    let id = call.app.has_run(&call.who, call.id()?)?;
+    ok(&call.app.items(&call.who, id, call.query()?).await?)
+}
+
+/// `GET /api/v1/runs/{id}/items/states`
+pub async fn item_states(call: Call) -> Answer {
+    let id = call.app.has_run(&call.who, call.id()?)?;
+    let Of { step } = call.query()?;
+    let states = call.app.item_states(&call.who, id, step).await?;
+    Ok(text(StatusCode::OK, "application/octet-stream", states))
+}
+
 /// `GET /api/v1/runs/{id}/journal`
 pub async fn journal(call: Call) -> Answer {
     ok(&call.app.journal(&call.who, call.id()?, call.query()?).await?)
@@ -67,11 +94,17 @@ pub async fn resume(call: Call) -> Answer {
 
 /// `POST /api/v1/runs/{id}/signals/{name}`
 pub async fn signal(call: Call) -> Answer {
-    ok(&call.app.signal(&call.who, call.id()?, call.param("name"), call.json()?).await?)
+    let given = (call.param("name"), call.json()?);
+    ok(&call.app.signal(&call.who, call.id()?, given, call.key()?).await?)
 }
 
 /// `POST /api/v1/runs/{id}/rerun`
 pub async fn rerun(call: Call) -> Answer {
-    let id = call.app.rerun(&call.who, call.id()?, call.json()?).await?;
+    let id = call.app.rerun(&call.who, call.id()?, call.json()?, call.key()?).await?;
     json(StatusCode::CREATED, &api::StartedRun { id: id.to_string(), state: api::RunState::Running })
+}
+
+/// `POST /api/v1/runs/bulk`
+pub async fn bulk(call: Call) -> Answer {
+    ok(&call.app.bulk_runs(&call.who, call.json()?).await?)
 }

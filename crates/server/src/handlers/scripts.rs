@@ -2,7 +2,6 @@
 
 use kapelle_api as api;
 use kapelle_app::describe_line;
-use serde::Deserialize;
 use serde_json::json as value;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -36,21 +35,13 @@ pub async fn scale(call: Call) -> Answer {
     ok(&call.app.scale_script(&call.who, call.param("id"), call.json()?).await?)
 }
 
-/// The query of logs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    tail: Option<usize>,
-    follow: Option<bool>,
-}
-
 /// `GET /workers/logs/{id}`
 pub async fn logs(call: Call) -> Answer {
-    let wanted: Wanted = call.query()?;
-    let (found, mut coming) = call.app.script_logs(&call.who, call.param("id"), wanted.tail)?;
+    let wanted: api::LogQuery = call.query()?;
     if !wanted.follow.unwrap_or(false) {
-        return ok(&found);
+        return ok(&call.app.script_lines(&call.who, call.param("id"), &wanted)?);
     }
+    let (found, mut coming) = call.app.script_logs(&call.who, call.param("id"), wanted.tail)?;
     let (sender, response) = stream::events(&call.site, &call.who)?;
     tokio::spawn(async move {
         let event = |line: &api::LogLine| {
@@ -85,4 +76,9 @@ pub async fn logs(call: Call) -> Answer {
         }
     });
     Ok(response)
+}
+
+/// `GET /api/v1/tasks/{id}/logs`
+pub async fn of_task(call: Call) -> Answer {
+    ok(&call.app.task_lines(&call.who, call.id()?)?)
 }

@@ -111,5 +111,10 @@ pub async fn cancel(call: Call) -> Answer {
 
 /// `POST /api/v1/tasks/{id}/retry`
 pub async fn retry(call: Call) -> Answer {
-    ok(&call.app.retry_task(&call.who, call.id()?).await?)
+    ok(&call.app.retry_task(&call.who, call.id()?, call.key()?).await?)
+}
+
+/// `POST /api/v1/tasks/bulk`
+pub async fn bulk(call: Call) -> Answer {
+    ok(&call.app.bulk_tasks(&call.who, call.json()?).await?)
 }

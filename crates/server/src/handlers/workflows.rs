@@ -42,3 +42,23 @@ pub async fn diff(call: Call) -> Answer {
 pub async fn remove(call: Call) -> Answer {
     ok(&call.app.delete_version(&call.who, call.param("name"), call.param("number")).await?)
 }
+
+/// `GET /api/v1/workflows/catalog`
+pub async fn catalog(call: Call) -> Answer {
+    ok(&call.app.catalog(&call.who).await?)
+}
+
+/// `POST /api/v1/workflows/check`
+pub async fn check(call: Call) -> Answer {
+    ok(&call.app.check_source(&call.who, call.json()?).await?)
+}
+
+/// `GET /api/v1/search`
+pub async fn search(call: Call) -> Answer {
+    ok(&call.app.search(&call.who, call.query()?).await?)
+}
+
+/// `GET /api/v1/workflows/{name}/{number}/graph`
+pub async fn graph(call: Call) -> Answer {
+    ok(&call.app.workflow_graph(&call.who, call.param("name"), call.param("number")).await?)
+}

@@ -99,10 +99,10 @@ fn a_call_is_open_until_it_is_settled_once(mut rig: Rig) {
     assert_eq!(rig.reader.call(ONE, CallId(1)).unwrap(), Some(want.clone()));
     assert_eq!(rig.reader.call(TenantId(2), CallId(1)).unwrap(), None);
     let page = Page { before: None, most: 9 };
-    let all = rig.reader.calls(ONE, CallFilter::default(), page).unwrap();
+    let all = rig.reader.calls(ONE, &CallFilter::default(), page).unwrap();
     assert_eq!(all.iter().map(|row| row.id.0).collect::<Vec<_>>(), [2, 1]);
-    let of_task = CallFilter { task: Some(TaskId(5)), run: None };
-    assert_eq!(rig.reader.calls(ONE, of_task, page).unwrap(), [want]);
+    let of_task = CallFilter { task: Some(TaskId(5)), ..CallFilter::default() };
+    assert_eq!(rig.reader.calls(ONE, &of_task, page).unwrap(), [want]);
     // A call that is begun and settled in one turn.
     rig.done(&calls(vec![new(&call(3, None)), CallWrite::End(CallId(3), end(1))]));
     assert_eq!(rig.reader.call(ONE, CallId(3)).unwrap().unwrap().state, CallState::Charged);
@@ -264,7 +264,7 @@ fn calls_without_a_task_go_after_their_time(mut rig: Rig) {
     writes.extend([1, 30, 3].map(|id| CallWrite::End(CallId(id), end(1))));
     rig.done(&calls(writes));
     rig.store.prune(retention(20)).unwrap();
-    let left = rig.reader.calls(ONE, CallFilter::default(), Page { before: None, most: 9 }).unwrap();
+    let left = rig.reader.calls(ONE, &CallFilter::default(), Page { before: None, most: 9 }).unwrap();
     assert_eq!(left.iter().map(|row| row.id.0).collect::<Vec<_>>(), [30, 3, 2], "the open one and the task's stay");
 }
 

@@ -10,6 +10,7 @@ mod hosted;
 mod ledger;
 #[cfg(unix)]
 mod private;
+mod progress;
 mod pruning;
 mod queries;
 mod queues;

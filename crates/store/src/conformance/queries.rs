@@ -74,9 +74,9 @@ fn runs_are_listed_newest_first(mut rig: Rig) {
     assert_eq!(listed(&RunFilter::default(), FIRST), [5, 4, 3, 2, 1]);
     assert_eq!(listed(&RunFilter::default(), Page { before: Some(5), most: 2 }), [4, 3]);
     assert_eq!(listed(&RunFilter { open: true, ..RunFilter::default() }, FIRST), [5, 4, 2, 1]);
-    let other = RunFilter { workflow: Some(Name::new("other")), open: true };
+    let other = RunFilter { workflow: Some(Name::new("other")), open: true, ..RunFilter::default() };
     assert_eq!(listed(&other, FIRST), [5]);
-    let unheard = RunFilter { workflow: Some(Name::new("unheard")), open: false };
+    let unheard = RunFilter { workflow: Some(Name::new("unheard")), ..RunFilter::default() };
     assert_eq!(listed(&unheard, FIRST), [0; 0]);
 }
 

@@ -52,6 +52,13 @@ impl LedgerRows {
         }
     }
 
+    /// Counts the calls of these tasks that were answered from elsewhere.
+    pub fn given_to(&self, tasks: &[TaskId]) -> u64 {
+        let given =
+            |row: &&CallRow| row.state == CallState::Given && row.task.is_some_and(|task| tasks.contains(&task));
+        self.calls.values().filter(given).count() as u64
+    }
+
     /// Writes checked changes.
     pub fn apply(&mut self, ledger: &LedgerWrites) {
         for write in &ledger.calls {
@@ -208,12 +215,17 @@ impl LedgerReader for MemReader {
         Ok(own)
     }
 
-    fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
+    fn calls(&self, tenant: TenantId, filter: &CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
         let state = self.state();
         let rows = state.ledger.calls.values().rev().filter(|row| row.tenant == tenant);
         let rows = rows.filter(|row| page.before.is_none_or(|before| row.id.0 < before));
         let rows = rows.filter(|row| filter.task.is_none_or(|task| row.task == Some(task)));
         let rows = rows.filter(|row| filter.run.is_none_or(|run| row.run == Some(run)));
+        let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let rows = rows.filter(|row| is(&filter.provider, &row.provider) && is(&filter.model, &row.model));
+        let rows = rows.filter(|row| filter.state.is_none_or(|state| row.state == state));
+        let rows = rows.filter(|row| filter.since.is_none_or(|since| row.at >= since));
+        let rows = rows.filter(|row| filter.until.is_none_or(|until| row.at < until));
         Ok(rows.take(page.most.min(PAGE_MOST) as usize).cloned().collect())
     }
 

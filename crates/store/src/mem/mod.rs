@@ -4,6 +4,7 @@
 mod apply;
 mod fault;
 mod ledger;
+mod progress;
 mod prune;
 mod reader;
 mod state;

@@ -47,7 +47,10 @@ fn wanted(task: &Task, filter: &TaskFilter) -> bool {
     filter.state.is_none_or(|state| task.state.kind() == state)
         && filter.queue.as_ref().is_none_or(|queue| task.queue == *queue)
         && filter.worker.as_ref().is_none_or(|worker| task.worker == *worker)
-        && (filter.steps || task.origin.is_none())
+        && (filter.steps || filter.run.is_some() || task.origin.is_none())
+        && filter.run.is_none_or(|run| task.origin.as_ref().is_some_and(|origin| origin.run == run))
+        && filter.since.is_none_or(|since| task.created_at >= since)
+        && filter.until.is_none_or(|until| task.created_at < until)
         && (!filter.dead || matches!(task.state, TaskState::Failed { dead: true, .. }))
 }
 
@@ -91,6 +94,9 @@ impl Reader for MemReader {
         let runs = state.runs.range(..before).rev().map(|(_, run)| run).filter(|run| run.tenant == tenant);
         let runs = runs.filter(|run| filter.workflow.as_ref().is_none_or(|workflow| run.workflow == *workflow));
         let runs = runs.filter(|run| !filter.open || !run.status.kind().is_terminal());
+        let runs = runs.filter(|run| filter.states.is_empty() || filter.states.contains(&run.status.kind()));
+        let runs = runs.filter(|run| filter.since.is_none_or(|since| run.created_at >= since));
+        let runs = runs.filter(|run| filter.until.is_none_or(|until| run.created_at < until));
         Ok(runs.take(most(page)).cloned().collect())
     }
 

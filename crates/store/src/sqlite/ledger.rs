@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{Account, AccountKind, CallId, Money, PayloadId, RunId, TaskId, TenantId, Timestamp};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, types::ToSql};
 
 use super::{
     columns,
@@ -292,21 +292,42 @@ pub(super) fn one(conn: &Connection, tenant: TenantId, id: CallId) -> Sql<Option
 }
 
 /// Returns calls, newest first.
-pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: CallFilter, page: Page) -> Sql<Vec<CallRow>> {
+pub(super) fn calls(conn: &Connection, tenant: TenantId, filter: &CallFilter, page: Page) -> Sql<Vec<CallRow>> {
     let (before, most) = (page.before.unwrap_or(i64::MAX), page.most.min(PAGE_MOST));
-    let end = "AND tenant = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.0), Box::new(before), Box::new(most)];
+    let mut sql = format!("{CALL} WHERE tenant = ?1 AND id < ?2");
+    let mut narrow = |condition: &str, value: Box<dyn ToSql>| {
+        values.push(value);
+        sql += &format!(" AND {}", condition.replace('?', &format!("?{}", values.len())));
+    };
     match (filter.task, filter.run) {
         (Some(task), run) => {
-            let sql = format!("{CALL} WHERE task = ?4 AND (?5 IS NULL OR run = ?5) {end}");
-            all(conn, &sql, params![tenant.0, before, most, task.0, run.map(|run| run.0)], call_row)
+            narrow("task = ?", Box::new(task.0));
+            if let Some(run) = run {
+                narrow("run = ?", Box::new(run.0));
+            }
         }
-        (None, Some(run)) => {
-            // Goes through the steps of the run, so that calls of others are not read.
-            let sql = format!("{CALL} WHERE task IN (SELECT id FROM task WHERE task.run = ?4) {end}");
-            all(conn, &sql, params![tenant.0, before, most, run.0], call_row)
-        }
-        (None, None) => all(conn, &format!("{CALL} WHERE 1 {end}"), (tenant.0, before, most), call_row),
+        // Goes through the steps of the run, so that calls of others are not read.
+        (None, Some(run)) => narrow("task IN (SELECT id FROM task WHERE task.run = ?)", Box::new(run.0)),
+        (None, None) => {}
     }
+    if let Some(provider) = &filter.provider {
+        narrow("provider = ?", Box::new(provider.clone()));
+    }
+    if let Some(model) = &filter.model {
+        narrow("model = ?", Box::new(model.clone()));
+    }
+    if let Some(state) = filter.state {
+        narrow("state = ?", Box::new(state as u8));
+    }
+    if let Some(since) = filter.since {
+        narrow("at >= ?", Box::new(since.0));
+    }
+    if let Some(until) = filter.until {
+        narrow("at < ?", Box::new(until.0));
+    }
+    sql += " ORDER BY id DESC LIMIT ?3";
+    all(conn, &sql, rusqlite::params_from_iter(values), call_row)
 }
 
 /// Returns the call whose answer may be reused.

@@ -24,6 +24,7 @@ mod open;
 mod payload;
 mod pool;
 mod prepaid;
+mod progress;
 mod prune;
 mod reader;
 mod run;

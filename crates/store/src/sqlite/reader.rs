@@ -5,21 +5,23 @@ use std::{path::Path, sync::Arc};
 use kapelle_core::{
     Account, AccountKind, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     run::{ScopeId, Slot},
-    task::{Attempt, Task},
+    task::{Attempt, Rank, Task},
 };
 
 use super::{
-    access, attempt, audit, gate, hosted, journal, ledger, payload, pool::Pool, run, session, task_queries, version,
+    access, attempt, audit, gate, hosted, journal, ledger, payload, pool::Pool, progress, run, session, task_queries,
+    version,
 };
 use crate::{
     access::AccessKey,
     audit::AuditRow,
     batch::{Gate, JournalEntry, PayloadBody, VersionRow},
     blobs::Blobs,
-    contract::Reader,
+    contract::{Lane, Reader},
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerRow},
     ledger::{AccountRow, BudgetRow, CallFilter, CallRow, LedgerReader},
+    progress::{Attention, ProgressReader, StepProgress, StepTotals},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -191,7 +193,7 @@ impl LedgerReader for SqliteReader {
         self.pool.query(|conn, _| ledger::recorded(conn, task, epoch))
     }
 
-    fn calls(&self, tenant: TenantId, filter: CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
+    fn calls(&self, tenant: TenantId, filter: &CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
         self.pool.query(|conn, _| ledger::calls(conn, tenant, filter, page))
     }
 
@@ -201,5 +203,35 @@ impl LedgerReader for SqliteReader {
 
     fn kept(&self, tenant: TenantId, fingerprint: &[u8; 32], now: Timestamp) -> Result<Option<CallRow>, StoreError> {
         self.pool.query(|conn, _| ledger::kept(conn, tenant, fingerprint, now))
+    }
+}
+
+impl ProgressReader for SqliteReader {
+    fn step_progress(&self, run: RunId, scope: Option<ScopeId>) -> Result<Vec<StepProgress>, StoreError> {
+        self.pool.query(|conn, _| progress::steps(conn, run, scope))
+    }
+
+    fn step_at(&self, run: RunId, path: &str) -> Result<Option<Task>, StoreError> {
+        self.pool.query(|conn, names| progress::at_path(conn, names, run, path))
+    }
+
+    fn step_totals(&self, run: RunId, most: u32) -> Result<StepTotals, StoreError> {
+        self.pool.query(|conn, _| progress::totals(conn, run, most))
+    }
+
+    fn replayed(&self, run: RunId, most: u32) -> Result<u64, StoreError> {
+        self.pool.query(|conn, _| progress::replayed(conn, run, most))
+    }
+
+    fn children(&self, tenant: TenantId, run: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
+        self.pool.query(|conn, _| progress::children(conn, tenant, run, most))
+    }
+
+    fn attention(&self, tenant: TenantId, most: u32) -> Result<Attention, StoreError> {
+        self.pool.query(|conn, _| progress::attention(conn, tenant, most))
+    }
+
+    fn ahead(&self, lane: &Lane, before: (Rank, TaskId), most: u32) -> Result<u32, StoreError> {
+        self.pool.query(|conn, names| progress::ahead(conn, names, lane, before, most))
     }
 }

@@ -270,6 +270,15 @@ pub(super) fn page(
         values.push(Box::new(id));
         rest += " AND workflow = ?4";
     }
+    if !filter.states.is_empty() {
+        let numbers: Vec<String> = filter.states.iter().map(|state| (*state as u8).to_string()).collect();
+        rest += &format!(" AND status IN ({})", numbers.join(", "));
+    }
+    for (comparison, at) in [(">=", filter.since), ("<", filter.until)] {
+        let Some(at) = at else { continue };
+        values.push(Box::new(at.0));
+        rest += &format!(" AND created_at {comparison} ?{}", values.len());
+    }
     rest += " ORDER BY id DESC LIMIT ?3";
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }

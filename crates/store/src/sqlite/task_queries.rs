@@ -214,8 +214,16 @@ pub(super) fn page(
     let mut rest = String::from("WHERE tenant = ?1 AND id < ?2");
     let most = page.most.min(1_000);
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(tenant.0), Box::new(before), Box::new(most)];
-    if !filter.steps {
+    if let Some(run) = filter.run {
+        values.push(Box::new(run.0));
+        rest += &format!(" AND run = ?{}", values.len());
+    } else if !filter.steps {
         rest += " AND run IS NULL";
+    }
+    for (comparison, at) in [(">=", filter.since), ("<", filter.until)] {
+        let Some(at) = at else { continue };
+        values.push(Box::new(at.0));
+        rest += &format!(" AND created_at {comparison} ?{}", values.len());
     }
     let state = if filter.dead { Some(StateKind::Failed) } else { filter.state };
     if filter.dead && filter.state.is_some_and(|state| state != StateKind::Failed) {

@@ -76,6 +76,9 @@ pub struct Signal {
     pub run: RunId,
     pub name: Name,
     pub payload: NewPayload,
+    /// Idempotency key, with its tenant.
+    #[serde(default)]
+    pub key: Option<(TenantId, Key)>,
 }
 
 /// Answer to a step that waits for an approval.

@@ -111,6 +111,9 @@ pub struct Cancel {
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct RetryByHand {
     pub task: TaskId,
+    /// Idempotency key, with its tenant.
+    #[serde(default)]
+    pub key: Option<(TenantId, Key)>,
 }
 
 /// Discarding of a failed task.
