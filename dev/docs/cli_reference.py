@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 import subprocess
 
@@ -19,7 +20,9 @@ GLOBAL = "These options belong to every verb:"
 def help_of(kapelle: str, verbs: list[str]) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run([kapelle, *verbs, "--help"], capture_output=True, text=True, check=True, env=environment)
-    return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip()
+    # The file may have another name, such as that of a build beside others.
+    said = re.sub(rf"^(Usage: +){re.escape(pathlib.Path(kapelle).name)}\b", r"\1kapelle", done.stdout, flags=re.M)
+    return "\n".join(line.rstrip() for line in said.splitlines()).strip()
 
 
 def listed(text: str) -> list[str]:
