@@ -21,7 +21,7 @@ def help_of(kapelle: str, verbs: list[str]) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run([kapelle, *verbs, "--help"], capture_output=True, text=True, check=True, env=environment)
     # The file may have another name, such as that of a build beside others.
-    said = re.sub(rf"^(Usage: +){re.escape(pathlib.Path(kapelle).name)}\b", r"\1kapelle", done.stdout, flags=re.M)
+    said = re.sub(rf"^(Usage: +| {{7}}){re.escape(pathlib.Path(kapelle).name)}\b", r"\1kapelle", done.stdout, flags=re.M)
     return "\n".join(line.rstrip() for line in said.splitlines()).strip()
 
 
