@@ -223,7 +223,7 @@ mod tests {
         for (hours, resolution, step) in [
             (1, Resolution::TenSeconds, 10_000),
             (6, Resolution::TenSeconds, 60_000),
-            (100, Resolution::Hour, 3_600_000),
+            (100, Resolution::Minute, 3_600_000),
             (24 * 90, Resolution::Hour, 3 * 3_600_000),
         ] {
             let wanted = ask("depth", hours, None).unwrap();
