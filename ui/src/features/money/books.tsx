@@ -25,17 +25,11 @@ export function Books() {
   const tenant = useCost("tenant");
   const day = useCost("day");
   const model = useCost("model");
-  const provider = useCost("provider");
-  const all = [tenant, day, model, provider];
+  const all = [tenant, day, model];
   if (all.some((one) => one.data === undefined)) return null;
   const own =
     me && tenant.data?.rows.some((row) => row.name === `tenant ${me.tenant}`) ? `tenant ${me.tenant}` : undefined;
-  const found = balance([
-    ...sum("tenant", tenant.data, own),
-    ...sum("day", day.data),
-    ...sum("provider", provider.data),
-    ...sum("model", model.data),
-  ]);
+  const found = balance([...sum("tenant", tenant.data, own), ...sum("day", day.data), ...sum("model", model.data)]);
   const sums = found.sums.map((one) => (
     <span key={one.by}>
       by {one.by} {money(one.nanousd)}
@@ -45,7 +39,7 @@ export function Books() {
   if (found.state === "balanced") {
     return (
       <Notice tone="good" icon={Scale}>
-        The books balance: tenant, days, providers and models each add up to {money(found.nanousd)}.
+        The books balance: tenant, days and models each add up to {money(found.nanousd)}.
       </Notice>
     );
   }

@@ -2,6 +2,7 @@ import { Coins, Plus } from "lucide-react";
 import { useState } from "react";
 import { api, unwrap } from "../../api/client";
 import { reread, useGet } from "../../api/query";
+import { useCounts } from "../../app/shell";
 import { useSession } from "../../app/use-session";
 import { Mark } from "../../kit/badge";
 import { Button, RoleNote } from "../../kit/button";
@@ -122,10 +123,11 @@ function columns(
 /** Budgets, the tightest first: the one that parks tasks next. */
 export function Budgets() {
   const { me } = useSession();
+  const counts = useCounts();
   const parked = useGet(
     "/api/v1/tasks",
     { params: { query: { state: "parked", steps: "true", limit: 500 } } },
-    { keep: true, refetchInterval: 10_000 },
+    { keep: true, refetchInterval: 10_000, enabled: Boolean(counts?.parked) },
   );
   const budgets = useGet("/api/v1/budgets", undefined, { keep: true, refetchInterval: 10_000 });
   const [setting, setSetting] = useState<Tight | "new" | null>(null);
