@@ -26,6 +26,9 @@ pub enum Error {
     /// Inputs or settings do not fit the worker or the workflow.
     #[error("{0}")]
     Inputs(String),
+    /// A value has another shape than the type it is read as, or no form in JSON.
+    #[error("{field}: {error}")]
+    Shape { field: String, error: serde_json::Error },
     /// A task or run did not succeed.
     #[error("{what} failed: {error}")]
     Failed { what: String, error: TaskError },
@@ -42,6 +45,19 @@ pub enum Error {
     /// A name is invalid.
     #[error(transparent)]
     Name(#[from] kapelle_core::name::NameError),
+}
+
+impl Error {
+    /// Returns the code of the error, as HTTP answers it (`unknown_worker`, `not_found`): for programs to match on.
+    /// `None` for errors that HTTP does not have, such as a folder in use.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Error::Refused(error) => Some(error.code),
+            Error::Inputs(_) | Error::Name(_) | Error::Shape { .. } => Some(code::INVALID_INPUT),
+            _ => None,
+        }
+    }
 }
 
 impl From<AppError> for Error {

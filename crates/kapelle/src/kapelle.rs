@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
     path::Path,
     sync::{Arc, LazyLock},
 };
@@ -10,11 +9,9 @@ use std::{
 use kapelle_api as api;
 use kapelle_app::{App, Caller, Change, Config, Error, QueueStatus, Watch, load};
 use kapelle_core::{
-    Name, RunId, TaskError, TaskId, TenantId,
-    balance::built_in,
+    Name, RunId, TaskId, TenantId,
     definition::Strategy,
     task::{StateKind, Task as TaskRow},
-    worker::{Worker, WorkerSpec},
     yaml::Problems,
 };
 use kapelle_engine::{Engine, VersionRef};
@@ -24,13 +21,11 @@ use kapelle_scripts::{Fleet, environment::Surroundings};
 use kapelle_store::{Blobs, GateKind, Page, TaskFilter};
 #[cfg(feature = "scripts")]
 use kapelle_supervisor::helper_process::Helper;
-use kapelle_workers::catalogue::prompt_worker;
-use serde_json::{Value, json};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     builder::{Builder, NewBalancer},
-    function::Function,
-    pool::Pool,
     run::Run,
     task::{Submit, Task},
 };
@@ -74,82 +69,17 @@ impl Kapelle {
         &self.app
     }
 
-    /// Registers an async function as a worker of the default queue.
+    /// Serves HTTP over this engine: the API, worker hosts, and the gateway to the models. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
-    /// When the name is invalid.
-    pub fn register<F, Fut>(&self, name: &str, function: F) -> Result<(), Error>
-    where
-        F: Fn(Value) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
-    {
-        Name::parse(name)?;
-        self.register_spec(WorkerSpec::named(name), function);
-        Ok(())
-    }
-
-    /// Registers an async function as a worker with a specification of its own: queue, slots, limits, retry rules.
-    pub fn register_spec<F, Fut>(&self, spec: WorkerSpec, function: F)
-    where
-        F: Fn(Value) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Value, TaskError>> + Send + 'static,
-    {
-        self.register_worker(Arc::new(Function { spec, function: Arc::new(function) }));
-    }
-
-    /// Registers several workers under one name. `balancer` chooses the worker of each task: `round_robin`,
-    /// `least_loaded`, `fastest`, or one from [`Builder::balancer`]. The specification is the pool's; those of its
-    /// members do not count.
-    ///
-    /// # Errors
-    /// When the balancer is unknown, or the pool is empty.
-    pub fn register_pool(&self, spec: WorkerSpec, balancer: &str, members: Vec<Arc<dyn Worker>>) -> Result<(), Error> {
-        let own = self.balancers.get(balancer).map(|make| make());
-        let Some(chosen) = own.or_else(|| built_in(balancer)) else {
-            let own = self.balancers.keys().map(String::as_str);
-            let names: Vec<&str> = ["round_robin", "least_loaded", "fastest"].into_iter().chain(own).collect();
-            return Err(Error::Config(format!("unknown balancer `{balancer}`: there are {}", names.join(", "))));
-        };
-        if members.is_empty() {
-            return Err(Error::Config(format!("the pool `{}` has no members: give it at least one", spec.name)));
-        }
-        self.register_worker(Arc::new(Pool::new(spec, members, chosen, Arc::clone(self.app.clock()))));
-        Ok(())
-    }
-
-    /// Registers a worker.
-    pub fn register_worker(&self, worker: Arc<dyn Worker>) {
-        self.app.engine().registry().insert(worker);
-        self.app.engine().workers_changed();
-    }
-
-    /// Registers a prompt worker from its YAML.
-    ///
-    /// # Errors
-    /// With line, column and what to do.
-    pub fn register_prompt(&self, yaml: &str) -> Result<(), Error> {
-        let worker = prompt_worker("prompt worker", yaml.as_bytes(), self.app.gateway());
-        self.register_worker(Arc::new(worker.map_err(|error| Error::Config(error.to_string()))?));
-        Ok(())
-    }
-
-    /// Registers a name alone: its tasks go to the model behind the alias `fast`, which receives the worker's name and
-    /// the input as it is. The answer is `{"text": ...}`.
-    ///
-    /// # Errors
-    /// When the name is invalid.
-    pub fn register_model(&self, name: &str) -> Result<(), Error> {
-        Name::parse(name)?;
-        let definition = json!({
-            "kind": "prompt",
-            "name": name,
-            "description": "Answered by the default model",
-            "queue": "openai",
-            "model": "fast",
-            "system": format!("You are `{name}`, a worker in a larger process. Do what your name and the input ask for, and answer with the result alone."),
-            "prompt": "{{ input | tojson }}",
-        });
-        self.register_prompt(&definition.to_string())
+    /// When the address cannot be used, or the token of the folder cannot be read or written.
+    #[cfg(feature = "server")]
+    pub async fn serve(
+        &self,
+        options: kapelle_server::Options,
+    ) -> Result<kapelle_server::Server, kapelle_server::ServerError> {
+        kapelle_server::Server::start(Arc::clone(&self.app), options).await
     }
 
     /// Submits a task to a worker. It survives a crash once this has returned.
@@ -158,6 +88,15 @@ impl Kapelle {
     /// When the worker is unknown, the input does not fit its schema, or the store fails.
     pub async fn submit(&self, worker: &str, input: Value) -> Result<Task, Error> {
         self.submit_with(Submit::new(worker, input)).await
+    }
+
+    /// Submits a task with a typed input, waits for it, and reads its answer as a type.
+    ///
+    /// # Errors
+    /// When the worker is unknown, the input does not fit, the task fails or is cancelled, or the answer has another
+    /// shape.
+    pub async fn call<T: DeserializeOwned>(&self, worker: &str, input: &impl Serialize) -> Result<T, Error> {
+        self.submit_with(Submit::typed(worker, input)?).await?.wait().await?.parse()
     }
 
     /// Submits a task with settings of its own.

@@ -37,14 +37,19 @@
 //! ```
 
 mod builder;
+mod context;
 mod function;
 mod kapelle;
 pub mod middleware;
 mod pool;
+mod register;
 mod run;
+mod run_events;
 mod task;
+mod worker_error;
 
 pub use builder::Builder;
+pub use context::Context;
 pub use function::function;
 pub use kapelle::Kapelle;
 #[cfg(feature = "scripts")]
@@ -55,7 +60,9 @@ pub use kapelle_app::{
     Workers, budgets, check_inputs, given_budget, load, queue_status, trail, trail_check,
 };
 pub use run::{Run, RunResult};
+pub use run_events::RunEvents;
 pub use task::{Submit, Task, TaskResult};
+pub use worker_error::{WorkerError, WorkerResult};
 
 pub use kapelle_api as api;
 pub use kapelle_core as core;
@@ -67,6 +74,8 @@ pub use kapelle_gateway as gateway;
 pub use kapelle_host as host;
 #[cfg(feature = "scripts")]
 pub use kapelle_scripts as scripts;
+#[cfg(feature = "server")]
+pub use kapelle_server as server;
 pub use kapelle_store as store;
 #[cfg(any(feature = "documents", feature = "scripts"))]
 pub use kapelle_supervisor as supervisor;

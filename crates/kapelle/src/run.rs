@@ -5,11 +5,15 @@ use std::sync::Arc;
 use kapelle_api as api;
 use kapelle_app::{App, Error};
 use kapelle_core::{RunId, TenantId, run::RunStatus};
-use kapelle_engine::{EngineError, Event};
-use kapelle_store::RunRow;
+use kapelle_engine::EngineError;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::kapelle::{owner, reason};
+use crate::{
+    kapelle::{owner, reason},
+    run_events::RunEvents,
+    task::parse,
+};
 
 /// One execution of a workflow, as its starter holds it.
 #[derive(Clone)]
@@ -23,6 +27,16 @@ pub struct Run {
 pub struct RunResult {
     /// The values of the definition's `outputs`; null when it names none.
     pub outputs: Value,
+}
+
+impl RunResult {
+    /// Reads the outputs as a type.
+    ///
+    /// # Errors
+    /// When they have another shape.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T, Error> {
+        parse("outputs", self.outputs)
+    }
 }
 
 impl Run {
@@ -49,19 +63,20 @@ impl Run {
         }
     }
 
-    /// Returns its current state.
+    /// Returns its current state, with cost and tokens, as HTTP answers it.
     ///
     /// # Errors
-    /// When the store fails.
-    pub fn state(&self) -> Result<RunRow, Error> {
-        let row = self.app.engine().reader().run(TenantId::DEFAULT, self.id)?;
-        row.ok_or_else(|| EngineError::NoSuchRun(self.id).into())
+    /// When it does not exist, or the store fails.
+    pub async fn state(&self) -> Result<api::Run, Error> {
+        Ok(self.app.run(owner(), self.id, None).await?.0)
     }
 
-    /// Returns the events of all runs from now on; those of this one carry its id.
-    #[must_use]
-    pub fn events(&self) -> tokio::sync::broadcast::Receiver<Event> {
-        self.app.engine().watch()
+    /// Returns its live events from now on. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the engine has closed.
+    pub fn events(&self) -> Result<RunEvents, Error> {
+        Ok(RunEvents::new(self.clone(), self.app.listen(owner(), None)?))
     }
 
     /// Pauses it: nothing further begins until it is resumed; running steps continue.

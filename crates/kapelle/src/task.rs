@@ -12,6 +12,7 @@ use kapelle_core::{
     worker::Provenance,
 };
 use kapelle_engine::EngineError;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::kapelle::{owner, reason};
@@ -29,6 +30,14 @@ impl Submit {
     pub fn new(worker: &str, input: Value) -> Submit {
         let request = api::SubmitTask { worker: worker.to_owned(), input, ..api::SubmitTask::default() };
         Submit { request, idempotency: None }
+    }
+
+    /// Makes a task of a typed input.
+    ///
+    /// # Errors
+    /// When the input has no form in JSON, such as a map whose keys are no strings.
+    pub fn typed(worker: &str, input: &impl Serialize) -> Result<Submit, Error> {
+        Ok(Submit::new(worker, to_json(input)?))
     }
 
     /// Sets another queue than the worker's.
@@ -151,6 +160,26 @@ pub struct TaskResult {
     pub attempts: u32,
 }
 
+impl TaskResult {
+    /// Reads the answer as a type.
+    ///
+    /// # Errors
+    /// When it has another shape.
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T, Error> {
+        parse("output", self.output)
+    }
+}
+
+/// Writes a value as JSON.
+pub(crate) fn to_json(input: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(input).map_err(|error| Error::Shape { field: "input".to_owned(), error })
+}
+
+/// Reads a value as a type.
+pub(crate) fn parse<T: DeserializeOwned>(field: &str, value: Value) -> Result<T, Error> {
+    serde_json::from_value(value).map_err(|error| Error::Shape { field: field.to_owned(), error })
+}
+
 impl Task {
     /// Returns its id, such as `task_12`.
     #[must_use]
@@ -177,13 +206,12 @@ impl Task {
         }
     }
 
-    /// Returns its current state.
+    /// Returns its current state, as HTTP answers it: with cost, tokens, and the reason why it waits.
     ///
     /// # Errors
-    /// When the store fails.
-    pub fn state(&self) -> Result<kapelle_core::task::Task, Error> {
-        let task = self.app.engine().reader().task(TenantId::DEFAULT, self.id)?;
-        task.ok_or_else(|| EngineError::NoSuchTask(self.id).into())
+    /// When it does not exist, or the store fails.
+    pub async fn state(&self) -> Result<api::Task, Error> {
+        Ok(self.app.task(owner(), self.id, None).await?.0)
     }
 
     /// Cancels it.

@@ -14,11 +14,11 @@ use std::{
 
 use kapelle::{
     CacheRule, Call, Category, Config, Error, Kapelle, KeyLimit, Middleware, Money, Next, Output, Provenance, Submit,
-    TaskContext, TaskError, WhenFull, Worker, WorkerSpec,
+    TaskContext, TaskError, TaskId, WhenFull, Worker, WorkerSpec,
     core::{
         DurationMs, Name, TenantId, Timestamp,
         retry::{Jitter, RetryPolicy},
-        task::{HoldReason, StateKind, TaskState},
+        task::{HoldReason, StateKind, Task, TaskState},
         worker::BoxFuture,
     },
     engine::{ManualClock, SubmitTask},
@@ -89,6 +89,11 @@ fn counting(peaks: &Arc<Peaks>) -> impl Fn(Value) -> BoxFuture<'static, Result<V
     }
 }
 
+/// Returns the task as it is stored.
+fn row(kapelle: &Kapelle, id: TaskId) -> Task {
+    kapelle.engine().reader().task(TenantId::DEFAULT, id).unwrap().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_key_runs_more_often_than_it_may_over_a_thousand_tasks_and_a_restart() {
     let folder = Folder::new("keys");
@@ -101,10 +106,10 @@ async fn no_key_runs_more_often_than_it_may_over_a_thousand_tasks_and_a_restart(
         let task = kapelle.submit_with(Submit::new("keyed", json!(key)).key(&key)).await.unwrap();
         ids.push(task.id());
     }
-    let running = kapelle.engine().reader().open_tasks(kapelle::core::TenantId::DEFAULT).unwrap();
+    let running = kapelle.engine().reader().open_tasks(TenantId::DEFAULT).unwrap();
     let count = |state| running.iter().filter(|lane| lane.state == state).map(|lane| lane.tasks).sum::<u64>();
     assert_eq!((count(StateKind::Running), count(StateKind::Held)), (10, 990));
-    let held = kapelle.task(ids[999]).state().unwrap();
+    let held = row(&kapelle, ids[999]);
     assert!(matches!(held.state, TaskState::Held { reason: HoldReason::KeyLimit, .. }), "{held:?}");
     kapelle.close().await;
     drop(kapelle);
@@ -154,7 +159,7 @@ async fn the_newest_wins_or_one_more_is_refused() {
     let second = kapelle.submit_with(Submit::new("keyed", json!(2)).key("k")).await.unwrap();
     let error = first.wait().await.unwrap_err().to_string();
     assert!(error.contains("task_2 of the same key took its place"), "{error}");
-    assert_eq!(second.state().unwrap().state.kind(), StateKind::Running);
+    assert_eq!(row(&kapelle, second.id()).state.kind(), StateKind::Running);
 
     kapelle.register_spec(WorkerSpec { name: Name::new("strict"), ..keyed(1, WhenFull::Reject) }, forever);
     kapelle.submit_with(Submit::new("strict", json!(1)).key("k")).await.unwrap();
@@ -179,7 +184,7 @@ async fn what_is_paused_stays_paused_after_a_restart() {
     let kapelle = folder.open().await;
     kapelle.register("echo", async |input| Ok(input)).unwrap();
     kapelle.resume_queue("default", "done").await.unwrap();
-    let state = kapelle.task(id).state().unwrap().state;
+    let state = row(&kapelle, id).state;
     assert_eq!(state.kind(), StateKind::Ready, "its worker is paused still");
     let standings = kapelle.queue_status(GateKind::Worker).unwrap();
     assert_eq!((standings[0].paused.as_deref(), standings[0].tasks[&StateKind::Ready]), (Some("broken"), 1));
@@ -203,7 +208,7 @@ async fn a_task_that_crashes_is_kept_put_back_and_discarded() {
     task.wait().await.unwrap_err();
     kapelle.discard_dead(task.id(), "not wanted").await.unwrap();
     assert!(kapelle.dead_letters(None, FIRST).unwrap().is_empty());
-    let row = task.state().unwrap();
+    let row = row(&kapelle, task.id());
     let TaskState::Discarded { error, dead: false, reason, .. } = &row.state else { unreachable!("{row:?}") };
     assert!(error.message.contains("went off") && &**reason == "not wanted");
     assert_eq!(kapelle.engine().reader().attempts(task.id()).unwrap().len(), 6, "its attempts stay");
@@ -284,7 +289,7 @@ async fn in_an_outage_retries_wait_for_their_share_and_say_so() {
         kapelle.submit_with(Submit::new("down", Value::Null).retry(rules.clone())).await.unwrap();
     }
     let held = async || loop {
-        let counts = kapelle.engine().reader().open_tasks(kapelle::core::TenantId::DEFAULT).unwrap();
+        let counts = kapelle.engine().reader().open_tasks(TenantId::DEFAULT).unwrap();
         if counts.iter().any(|lane| lane.state == StateKind::Held && lane.tasks > 40) {
             break;
         }
@@ -294,7 +299,7 @@ async fn in_an_outage_retries_wait_for_their_share_and_say_so() {
     // A hundred first attempts bring twenty retries, the full bucket ten, and each second one.
     assert!(calls.load(Ordering::SeqCst) <= 140, "{calls:?}");
     let filter = kapelle::store::TaskFilter { state: Some(StateKind::Held), ..Default::default() };
-    let tasks = kapelle.engine().reader().tasks(kapelle::core::TenantId::DEFAULT, &filter, FIRST).unwrap();
+    let tasks = kapelle.engine().reader().tasks(TenantId::DEFAULT, &filter, FIRST).unwrap();
     let TaskState::Held { reason, .. } = tasks[0].state else { unreachable!("{:?}", tasks[0]) };
     assert!(reason.as_str().contains("at most a fifth"), "{reason:?}");
     kapelle.close().await;

@@ -14,6 +14,7 @@ const LONGEST_WAIT_MS: f64 = 86_400_000.0;
 
 /// Builds the client of one provider. Redirects are not followed, since they could carry the key elsewhere. Compressed
 /// answers are not accepted, since a small one could unpack to any size.
+#[cfg(feature = "http")]
 pub(crate) fn client(base: &Url) -> Result<Client, String> {
     // A second call finds the provider already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
