@@ -35,6 +35,12 @@ dist: ## a release archive and its SHA256SUMS, in target/packages; built with mo
 	@$(CARGO) build --profile dist --locked -p kapelle-cli
 	@KAPELLE="$(KAPELLE:release/kapelle=dist/kapelle)" ./dev/dist.sh
 
+ui-test: build ## the web UI: types, lints, unit tests, every page in a browser
+	@KAPELLE_TEST_REQUIRE=1 ./ui/test.sh
+
+shots: build ## pictures of every page of the web UI at three widths, light and dark; SHOTS=FOLDER
+	@KAPELLE_TEST_REQUIRE=1 SHOTS="$(abspath $(SHOTS))" ./ui/test.sh shots
+
 run: build ## serve, and analyse a sample document; DOCUMENT=path takes another, ONCE=1 ends after it
 	@DOCUMENT="$(DOCUMENT)" ONCE="$(ONCE)" LISTEN="$(LISTEN)" ./dev/run.sh
 
