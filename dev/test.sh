@@ -18,6 +18,7 @@ KAPELLE=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd)/kapelle
 export KAPELLE
 ./dev/schema/run.sh
 ./dev/browser/run.sh
+./ui/test.sh
 if command -v python3 >/dev/null; then
     ./dev/five-minutes.py
 elif [ -n "${KAPELLE_TEST_REQUIRE:-}" ]; then

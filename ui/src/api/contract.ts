@@ -5,13 +5,7 @@ type S = components["schemas"];
 export type JsonSchema = Record<string, unknown>;
 export type Counts = Partial<Record<string, number>>;
 
-export type Attempt = {
-  number: number;
-  started_at: string;
-  ended_at: string;
-  error: S["TaskError"];
-  cost_nanousd?: number;
-};
+export type Attempt = S["Attempt"];
 
 export type Task = S["Task"] & {
   ready_at?: string;
@@ -284,6 +278,10 @@ type Closer = {
   "/api/v1/series": Get<Series, { metric: string; by?: string; from?: string; to?: string; step?: number }>;
   "/api/v1/system": Get<System>;
   "/api/v1/search": Get<{ hits: Hit[] }, { q: string; limit?: number }>;
+  "/api/v1/dead": Get<
+    { tasks: Task[]; next_cursor?: string | null },
+    Page & { queue?: string; worker?: string; category?: string; before?: string }
+  >;
   "/api/v1/dead/groups": Get<{ groups: DeadGroup[]; more: boolean }>;
   "/api/v1/providers": Get<{ aliases: Alias[] }>;
   "/api/v1/audit/verify": Get<AuditVerdict>;
