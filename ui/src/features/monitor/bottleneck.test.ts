@@ -26,6 +26,7 @@ const facts = (more: Partial<Facts> = {}): Facts => ({
 });
 const queue = (name: string, more: object = {}) => ({
   name,
+  tasks: {},
   slots: 2,
   paused: false,
   ready: 0,
