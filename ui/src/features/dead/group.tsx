@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { RotateCcw, Trash2 } from "lucide-react";
 import { useMemo, useState } from "react";
-import type { DeadGroup, Task } from "../../api/paths";
+import type { DeadGroup, Schema, Task } from "../../api/paths";
 import { useGet, useRows } from "../../api/query";
 import { Button } from "../../kit/button";
 import { CopyAs } from "../../kit/copy";
@@ -80,7 +80,7 @@ function columns(paid: Paid): Column<Task>[] {
   ];
 }
 
-const pick = (page: { tasks: Task[] }): readonly Task[] => page.tasks;
+const pick = (page: { tasks: Schema<"Task">[] }): readonly Task[] => page.tasks as Task[];
 
 /** Rows of the ledger that are read at once. */
 const MOST = 1_000;

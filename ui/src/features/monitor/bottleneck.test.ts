@@ -33,6 +33,7 @@ const queue = (name: string, more: object = {}) => ({
   running: 0,
   waiting: 0,
   listeners: 1,
+  tasks: {},
   ...more,
 });
 const system = (cpu: number): System =>
