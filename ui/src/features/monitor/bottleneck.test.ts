@@ -26,7 +26,6 @@ const facts = (more: Partial<Facts> = {}): Facts => ({
 });
 const queue = (name: string, more: object = {}) => ({
   name,
-  tasks: {},
   slots: 2,
   paused: false,
   ready: 0,
