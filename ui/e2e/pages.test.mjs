@@ -18,7 +18,7 @@ after(async () => {
 });
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`all pages are clean in ${colorScheme}`, { timeout: 240_000 }, async () => {
+  test(`all pages are clean in ${colorScheme}`, { timeout: 300_000 }, async () => {
     const tab = await signedIn(chrome, server, { colorScheme });
     const wrong = [];
     for (const [name, path] of places(made)) {
@@ -32,7 +32,7 @@ for (const colorScheme of ["light", "dark"]) {
   });
 }
 
-test("no page scrolls sideways at 1440, 768 and 360 pixels, nor at 400 percent", { timeout: 240_000 }, async () => {
+test("no page scrolls sideways at 1440, 768 and 360 pixels, nor at 400 percent", { timeout: 300_000 }, async () => {
   const tab = await signedIn(chrome, server);
   const wrong = [];
   for (const [name, path] of places(made)) {
@@ -49,7 +49,7 @@ test("no page scrolls sideways at 1440, 768 and 360 pixels, nor at 400 percent",
   assert.deepEqual(wrong, []);
 });
 
-test("a page needs few requests", { timeout: 120_000 }, async () => {
+test("a page needs few requests", { timeout: 300_000 }, async () => {
   const tab = await signedIn(chrome, server);
   const many = [];
   for (const [name, path] of places(made)) {
