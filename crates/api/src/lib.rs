@@ -17,6 +17,7 @@ mod from_core;
 mod graph;
 mod health;
 mod host;
+mod host_stream;
 mod interface;
 mod live;
 mod live_frame;
@@ -26,6 +27,7 @@ mod query;
 mod queue;
 #[cfg(feature = "client")]
 mod request_path;
+mod results;
 mod run;
 mod script;
 mod series;
@@ -61,6 +63,7 @@ pub use host::{
     Ack, Acknowledged, Beat, BeatAnswer, BeatTask, Claim, Claimed, ClaimedTask, HostLeft, Outcome, Register,
     Registered, Report, ReportAnswer, ReportResult, Reports, Served, SingleReport,
 };
+pub use host_stream::{Frame, FrameAnswer, FrameLine, HostLine, OpenHostStream, StreamEnd};
 pub use interface::{Api, Asked};
 pub use live::LiveEvent;
 pub use live_frame::{
@@ -74,6 +77,7 @@ pub use query::{
     TaskQuery,
 };
 pub use queue::{Paused, Queue, QueueList};
+pub use results::{ChangeResults, OpenResults, OpenedResults, ResultLine};
 pub use run::{
     Answer, Approval, ApprovalList, JournalEntry, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunCounts,
     RunPage, RunParent, Signal, StartRun, StartedRun, StepList,

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use crate::{
     app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, counts::CountsMemory, events::Hub,
     health_checks::Results, history::Recorder, host_ids::HostIds, host_registry::Hosts, keyring::Keyring,
-    ledger::EngineLedger, live::ChangeLog, machine::Machine, progress::Progress, session::Session, sessions::Codes,
-    settings::Settings, turns::Turns, worker_stats::Stats,
+    ledger::EngineLedger, live::ChangeLog, machine::Machine, progress::Progress, results::ResultStreams,
+    session::Session, sessions::Codes, settings::Settings, turns::Turns, worker_stats::Stats,
 };
 
 /// List queries at once: fewer than the store has readers, so that a single row can always be read.
@@ -75,6 +75,8 @@ pub(crate) struct Memory {
     pub(crate) stats: Arc<Stats>,
     /// Progress of attempts on worker hosts.
     pub(crate) progress: Arc<Progress>,
+    /// Streams of results.
+    pub(crate) results: ResultStreams,
     pub(crate) checks: Results,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) started_ms: u64,
@@ -108,6 +110,7 @@ impl Memory {
             machine: Machine::default(),
             stats: Arc::default(),
             progress: Arc::default(),
+            results: ResultStreams::default(),
             checks: Results::new(steady_ms),
             draining: watch::Sender::new(false),
             started_ms: steady_ms,

@@ -9,10 +9,11 @@ use std::{
     },
 };
 
+use kapelle_api::StreamEnd;
 use kapelle_core::{Labels, Name, TenantId, task::Report, worker::WorkerSpec};
 use kapelle_store::HostWorkerRow;
 
-use crate::{caller::Caller, keyring::Identity};
+use crate::{caller::Caller, host_stream::StreamSlot, keyring::Identity};
 
 /// Time for which a silent host and its workers are remembered, in milliseconds.
 const REMEMBERED_MS: u64 = 600_000;
@@ -47,6 +48,8 @@ pub struct Host {
     pub failed: AtomicU64,
     /// Tasks claimed and not acknowledged yet.
     unacked: Mutex<HashSet<Report>>,
+    /// Its stream of tasks, the last one that it opened.
+    pub stream: StreamSlot,
 }
 
 /// A host's description of itself, with its key.
@@ -107,6 +110,12 @@ impl Host {
     /// Records tasks that were sent to it.
     pub fn sent(&self, leases: &[Report]) {
         self.unacked().extend(leases);
+    }
+
+    /// Says whether a task was sent to it and has not arrived.
+    pub fn awaits_any(&self, leases: &[Report]) -> bool {
+        let unacked = self.unacked();
+        leases.iter().any(|lease| unacked.contains(lease))
     }
 
     /// Records tasks that have arrived.
@@ -206,6 +215,7 @@ impl Hosts {
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             unacked: Mutex::default(),
+            stream: StreamSlot::default(),
         });
         by_id.insert(host.id, Arc::clone(&host));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -223,9 +233,12 @@ impl Hosts {
         Some(host)
     }
 
-    /// Removes a host.
-    pub fn remove(&self, id: u32) {
-        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    /// Removes a host, and ends its stream.
+    pub fn remove(&self, id: u32, why: StreamEnd) {
+        let removed = self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        if let Some(host) = removed {
+            host.stream.end(why);
+        }
     }
 
     /// Returns the hosts of a tenant, by id.

@@ -72,9 +72,13 @@ impl App {
         let host = hosts.register(introduction, number, self.steady_ms());
         let host = host.ok_or_else(|| AppError::unavailable("the tenant has its maximum of worker hosts"))?;
         self.tell_of_host(&host, LiveKind::HostJoined);
-        let lease_ttl_ms = hosts.alive_ms();
-        let heartbeat_ms = (lease_ttl_ms / BEATS).max(1);
+        let (lease_ttl_ms, heartbeat_ms) = (hosts.alive_ms(), self.heartbeat_ms());
         Ok(api::Registered { id: host.shown_id(), left_out, lease_ttl_ms, heartbeat_ms })
+    }
+
+    /// Returns the interval of heartbeats.
+    pub(crate) fn heartbeat_ms(&self) -> u64 {
+        (self.memory.hosts.alive_ms() / BEATS).max(1)
     }
 
     /// Says whether a caller may serve a worker. A key that names no workers may serve those that the server does not
@@ -126,7 +130,7 @@ impl App {
 
     /// Returns the host of that id, when it belongs to the key of the caller. An unknown one must register again, as
     /// after a restart of the server.
-    fn host(&self, by: &Caller, text: &str) -> Result<Arc<Host>, AppError> {
+    pub(crate) fn host(&self, by: &Caller, text: &str) -> Result<Arc<Host>, AppError> {
         by.allow(Permission::Work)?;
         self.find_host(by, text)
             .ok_or_else(|| AppError::not_found(format!("host {}", text.chars().take(40).collect::<String>())))
@@ -142,7 +146,7 @@ impl App {
     /// When the key has no such host.
     pub fn remove_host(&self, by: &Caller, id: &str) -> Result<api::HostLeft, AppError> {
         let host = self.host(by, id)?;
-        self.memory.hosts.remove(host.id);
+        self.memory.hosts.remove(host.id, api::StreamEnd::Left);
         self.tell_of_host(&host, LiveKind::HostLeft);
         Ok(api::HostLeft { id: host.shown_id() })
     }
@@ -167,7 +171,7 @@ impl App {
         let mut draining = self.draining();
         let wait = Duration::from_millis(given.wait_ms);
         let revoked = Arc::clone(&who.revoked);
-        let claimed = self.engine.claim(host.id, self.wanted(who, &host), given.max_tasks, wait, revoked);
+        let claimed = self.engine.claim(host.id, Self::wanted(who, &host), given.max_tasks, wait, revoked);
         let claimed = tokio::select! {
             claimed = claimed => claimed?,
             _ = draining.wait_for(|draining| *draining) => Vec::new(),
@@ -203,15 +207,15 @@ impl App {
         }
     }
 
-    fn wanted(&self, who: &Identity, host: &Host) -> ClaimFilter {
-        // A worker of the server may have been added since the host registered.
-        let workers: Vec<&Name> = host.workers.iter().filter(|worker| self.may_serve(who, worker.as_str())).collect();
-        let workers = if workers.len() == host.workers.len() {
-            Arc::clone(&host.workers)
-        } else {
-            workers.into_iter().cloned().collect()
-        };
-        ClaimFilter { tenant: host.tenant, workers, queues: Arc::clone(&host.queues), labels: Arc::clone(&host.labels) }
+    pub(crate) fn wanted(who: &Identity, host: &Host) -> ClaimFilter {
+        ClaimFilter {
+            tenant: host.tenant,
+            workers: Arc::clone(&host.workers),
+            queues: Arc::clone(&host.queues),
+            labels: Arc::clone(&host.labels),
+            // A worker of the server may be added after the host registered.
+            foreign: who.scope.workers.is_none() && who.role != Role::Admin,
+        }
     }
 
     /// Returns the claimed tasks whose inputs fit into one answer. The others are released, like tasks that do not
@@ -230,7 +234,7 @@ impl App {
         Ok(tasks)
     }
 
-    fn claimed_task(&self, tenant: TenantId, task: &ClaimedTask) -> Result<api::ClaimedTask, AppError> {
+    pub(crate) fn claimed_task(&self, tenant: TenantId, task: &ClaimedTask) -> Result<api::ClaimedTask, AppError> {
         let token_issuer = &self.token_issuer;
         let attempt = task.lease.epoch;
         let replay_epoch = self.engine.replay_epoch(task.id, attempt)?;
@@ -260,7 +264,7 @@ impl App {
         })
     }
 
-    async fn release(&self, tenant: TenantId, leases: Vec<Report>) {
+    pub(crate) async fn release(&self, tenant: TenantId, leases: Vec<Report>) {
         for report in leases {
             // Reported meanwhile, or revoked: then there is nothing to release.
             let _ = self.engine.ask(command::Report { tenant, report, reported: Reported::Release }).await;
@@ -276,7 +280,7 @@ impl App {
             return;
         }
         for host in &gone {
-            hosts.remove(host.id);
+            hosts.remove(host.id, api::StreamEnd::Revoked);
             self.tell_of_host(host, LiveKind::HostLeft);
         }
         let hosts = gone.iter().map(|host| host.id).collect();
@@ -302,8 +306,19 @@ impl App {
     /// When the key has no such host.
     pub async fn heartbeat(&self, by: &Caller, id: &str, given: api::Beat) -> Result<api::BeatAnswer, AppError> {
         let host = self.host(by, id)?;
+        let cancel = self.renew(by, &host, &given.tasks).await?;
+        Ok(api::BeatAnswer { cancel, lease_ttl_ms: self.memory.hosts.alive_ms() })
+    }
+
+    /// Renews leases of a host. Returns those of the attempts that must stop.
+    pub(crate) async fn renew(
+        &self,
+        by: &Caller,
+        host: &Host,
+        tasks: &[api::BeatTask],
+    ) -> Result<Vec<String>, AppError> {
         // An unreadable token is not a lease: the attempt must stop.
-        let read: Vec<Option<Report>> = given.tasks.iter().map(|task| reports::read(&task.lease_token).ok()).collect();
+        let read: Vec<Option<Report>> = tasks.iter().map(|task| reports::read(&task.lease_token).ok()).collect();
         let leases: Arc<[Report]> = read.iter().flatten().copied().collect();
         host.arrived(leases.iter());
         let mut alive = if leases.is_empty() {
@@ -313,7 +328,7 @@ impl App {
         }
         .into_iter();
         let mut cancel = Vec::new();
-        for (task, lease) in given.tasks.iter().zip(read) {
+        for (task, lease) in tasks.iter().zip(read) {
             match lease.filter(|_| alive.next().unwrap_or(false)) {
                 Some(lease) => {
                     if let Some(done) = task.progress {
@@ -323,7 +338,7 @@ impl App {
                 None => cancel.push(task.lease_token.clone()),
             }
         }
-        Ok(api::BeatAnswer { cancel, lease_ttl_ms: self.memory.hosts.alive_ms() })
+        Ok(cancel)
     }
 }
 
@@ -364,7 +379,7 @@ fn described(app: &App, tenant: TenantId, served: &api::Served) -> Result<Arc<Wo
     }
 }
 
-fn lease(task: &ClaimedTask) -> Report {
+pub(crate) fn lease(task: &ClaimedTask) -> Report {
     Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce }
 }
 

@@ -53,15 +53,7 @@ impl App {
     pub async fn report(&self, by: &Caller, host: &str, given: api::Reports) -> Result<api::ReportAnswer, AppError> {
         by.allow(Permission::Work)?;
         let host = self.find_host(by, host);
-        if given.reports.len() > REPORTS_MAX {
-            return Err(AppError::input("reports", format!("at most {REPORTS_MAX} are possible")));
-        }
-        // All are sent before the first is awaited, so that they share turns.
-        let reports = given.reports.into_iter().map(|report| self.one_report(by, host.as_deref(), report));
-        let mut results = Vec::new();
-        for result in join(reports.collect()).await {
-            results.push(result?);
-        }
+        let results = self.report_many(by, host.as_deref(), given.reports, false).await?;
         Ok(api::ReportAnswer { results })
     }
 
@@ -82,48 +74,75 @@ impl App {
             return Err(AppError::lease_lost());
         }
         let report = api::Report { lease_token: lease_token.clone(), outcome, output, provenance, error };
-        self.accept(by, None, report).await?;
-        Ok(api::ReportResult { lease_token, accepted: true, code: None, detail: None })
+        let (lease, reported) = self.order(None, report)?;
+        let command = command::Report { tenant: by.tenant, report: lease, reported };
+        let reply = self.engine.ask(command).await;
+        self.counted(by, None, (lease, outcome), reply)?;
+        Ok(accepted(lease_token))
     }
 
-    async fn one_report(
+    /// Reports the ends of attempts of a host together, so that they share a turn. `raised` says that the host's credit
+    /// has risen.
+    pub(crate) async fn report_many(
         &self,
         by: &Caller,
         host: Option<&Host>,
-        report: api::Report,
-    ) -> Result<api::ReportResult, AppError> {
-        let lease_token = report.lease_token.clone();
-        match self.accept(by, host, report).await {
-            Ok(()) => Ok(api::ReportResult { lease_token, accepted: true, code: None, detail: None }),
-            // The whole request must be retried when the server itself failed.
-            Err(error) if error.is_own_fault() => Err(error),
-            Err(error) => {
-                let (code, detail) = (Some(error.code.to_owned()), Some(error.to_string()));
-                Ok(api::ReportResult { lease_token, accepted: false, code, detail })
+        reports: Vec<api::Report>,
+        raised: bool,
+    ) -> Result<Vec<api::ReportResult>, AppError> {
+        if reports.len() > REPORTS_MAX {
+            return Err(AppError::input("reports", format!("at most {REPORTS_MAX} are possible")));
+        }
+        let mut results = Vec::with_capacity(reports.len());
+        let (mut orders, mut commands) = (Vec::new(), Vec::new());
+        for report in reports {
+            let (token, outcome) = (report.lease_token.clone(), report.outcome);
+            match self.order(host, report) {
+                Ok((lease, reported)) => {
+                    orders.push((results.len(), lease, outcome));
+                    commands.push(command::Report { tenant: by.tenant, report: lease, reported });
+                    results.push(accepted(token));
+                }
+                Err(error) => results.push(refused(token, error)?),
             }
         }
+        let replies = self.engine.report_all(commands, raised).await;
+        for ((at, lease, outcome), reply) in orders.into_iter().zip(replies) {
+            if let Err(error) = self.counted(by, host, (lease, outcome), reply) {
+                let result: &mut api::ReportResult = &mut results[at];
+                *result = refused(std::mem::take(&mut result.lease_token), error)?;
+            }
+        }
+        Ok(results)
     }
 
-    async fn accept(&self, by: &Caller, host: Option<&Host>, report: api::Report) -> Result<(), AppError> {
+    /// Reads a report.
+    fn order(&self, host: Option<&Host>, report: api::Report) -> Result<(Report, Reported), AppError> {
         let lease = read(&report.lease_token)?;
         if let Some(host) = host {
             host.arrived([lease].iter());
         }
-        let outcome = report.outcome;
-        let reported = self.reported(report)?;
-        match self.engine.ask(command::Report { tenant: by.tenant, report: lease, reported }).await {
-            Ok(_) => {}
-            Err(error) => {
-                let lost = matches!(AppError::from(error.clone()).code, code::LEASE_LOST | code::NOT_FOUND);
-                if !lost {
-                    return Err(error.into());
-                }
-                // The answer to the first report may have been lost on the way.
-                if !(outcome == Outcome::Succeed && self.already(by, &lease)?) {
-                    return Err(AppError::lease_lost());
-                }
-                return Ok(());
+        Ok((lease, self.reported(report)?))
+    }
+
+    /// Judges the reply to a report, and counts it for its host.
+    fn counted(
+        &self,
+        by: &Caller,
+        host: Option<&Host>,
+        (lease, outcome): (Report, Outcome),
+        reply: Result<(), EngineError>,
+    ) -> Result<(), AppError> {
+        if let Err(error) = reply {
+            let lost = matches!(AppError::from(error.clone()).code, code::LEASE_LOST | code::NOT_FOUND);
+            if !lost {
+                return Err(error.into());
             }
+            // The answer to the first report may have been lost on the way.
+            if !(outcome == Outcome::Succeed && self.already(by, &lease)?) {
+                return Err(AppError::lease_lost());
+            }
+            return Ok(());
         }
         if let Some(host) = host {
             match outcome {
@@ -171,23 +190,20 @@ impl App {
     }
 }
 
-/// Waits for all, in their order; every one makes progress meanwhile.
-async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(move |cx| {
-        let mut waiting = false;
-        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
-            match future.as_mut().poll(cx) {
-                std::task::Poll::Ready(value) => *output = Some(value),
-                std::task::Poll::Pending => waiting = true,
-            }
-        }
-        if waiting {
-            return std::task::Poll::Pending;
-        }
-        std::task::Poll::Ready(futures.iter_mut().filter_map(|(_, output)| output.take()).collect())
-    })
-    .await
+fn accepted(lease_token: String) -> api::ReportResult {
+    api::ReportResult { lease_token, accepted: true, code: None, detail: None }
+}
+
+/// Returns the result of a refused report.
+///
+/// # Errors
+/// When the server itself failed: then the whole request must be retried.
+fn refused(lease_token: String, error: AppError) -> Result<api::ReportResult, AppError> {
+    if error.is_own_fault() {
+        return Err(error);
+    }
+    let (code, detail) = (Some(error.code.to_owned()), Some(error.to_string()));
+    Ok(api::ReportResult { lease_token, accepted: false, code, detail })
 }
 
 fn provenance(given: api::Provenance) -> Provenance {

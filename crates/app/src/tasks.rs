@@ -41,8 +41,22 @@ impl App {
         given: api::SubmitTask,
         key: Option<&str>,
     ) -> Result<api::Submitted, AppError> {
+        self.submit_to(by, given, key, None).await
+    }
+
+    /// Submits a task, and sends its end to a stream of results. A stream that the key does not have is ignored.
+    ///
+    /// # Errors
+    /// As [`App::submit`].
+    pub async fn submit_to(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitTask,
+        key: Option<&str>,
+        results: Option<&str>,
+    ) -> Result<api::Submitted, AppError> {
         let state = if given.delay_ms > 0 { api::TaskState::Scheduled } else { api::TaskState::Ready };
-        let id = self.submit_task(by, given, key).await?;
+        let id = self.submit_one(by, given, key, results).await?;
         Ok(api::Submitted { id: id.to_string(), state, attempt: 0 })
     }
 
@@ -56,11 +70,36 @@ impl App {
         given: api::SubmitTask,
         key: Option<&str>,
     ) -> Result<TaskId, AppError> {
+        self.submit_one(by, given, key, None).await
+    }
+
+    async fn submit_one(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitTask,
+        key: Option<&str>,
+        results: Option<&str>,
+    ) -> Result<TaskId, AppError> {
         by.allow(Permission::Submit)?;
         self.accepting()?;
         let key = idempotency::key(SUBMIT, key, &given)?;
         let task = self.prepared(by.tenant, given).await?;
-        Ok(self.engine.submit(by.tenant, vec![task], key).await?)
+        self.recorded(by, vec![task], key, results).await
+    }
+
+    /// Records tasks, and sends their ends to a stream of results, if one is named.
+    async fn recorded(
+        &self,
+        by: &Caller,
+        tasks: Vec<kapelle_engine::SubmitTask>,
+        key: Option<kapelle_engine::Key>,
+        results: Option<&str>,
+    ) -> Result<TaskId, AppError> {
+        let Some(ended) = results.and_then(|id| self.results_of(by, id)) else {
+            return Ok(self.engine.submit(by.tenant, tasks, key).await?);
+        };
+        Self::has_room(&ended, tasks.len())?;
+        Ok(self.engine.submit_into(by.tenant, tasks, key, &ended).await?)
     }
 
     /// Submits a task, to wait for its end with [`App::ended`].
@@ -121,6 +160,16 @@ impl App {
         given: api::SubmitBatch,
         key: Option<&str>,
     ) -> Result<TaskId, AppError> {
+        self.submit_many(by, given, key, None).await
+    }
+
+    async fn submit_many(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitBatch,
+        key: Option<&str>,
+        results: Option<&str>,
+    ) -> Result<TaskId, AppError> {
         by.allow(Permission::Submit)?;
         if given.tasks.is_empty() || given.tasks.len() > BATCH_MAX {
             let message = format!("there are {}, and 1 to {BATCH_MAX} are possible", given.tasks.len());
@@ -136,7 +185,7 @@ impl App {
             tasks.collect::<Result<Vec<_>, _>>()
         };
         let tasks = self.check(tenant, check).await?;
-        Ok(self.engine.submit(tenant, tasks, key).await?)
+        self.recorded(by, tasks, key, results).await
     }
 
     /// Submits many tasks, all or none, in order.
@@ -149,8 +198,22 @@ impl App {
         given: api::SubmitBatch,
         key: Option<&str>,
     ) -> Result<api::BatchSubmitted, AppError> {
+        self.submit_batch_to(by, given, key, None).await
+    }
+
+    /// Submits many tasks, all or none, and sends their ends to a stream of results, as [`App::submit_to`] does.
+    ///
+    /// # Errors
+    /// As [`App::submit_tasks`].
+    pub async fn submit_batch_to(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::SubmitBatch,
+        key: Option<&str>,
+        results: Option<&str>,
+    ) -> Result<api::BatchSubmitted, AppError> {
         let count = given.tasks.len() as i64;
-        let first = self.submit_tasks(by, given, key).await?;
+        let first = self.submit_many(by, given, key, results).await?;
         let ids = (0..count).map(|number| TaskId(first.0 + number).to_string()).collect();
         Ok(api::BatchSubmitted { ids })
     }

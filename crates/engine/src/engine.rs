@@ -2,7 +2,7 @@
 
 mod at_rest;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool, mpsc::channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc::channel};
 
 use kapelle_core::{Name, RunId, TaskId, TenantId, middleware::Middleware, task::Task, worker::FileSource};
 use kapelle_store::{Reader, RunRow, Store};
@@ -16,16 +16,15 @@ use crate::{
     events::Event,
     input_memory::InputMemory,
     live_output::LiveOutputs,
-    long_poll::{Awaited, LongPolls, Poll},
+    long_poll::LongPolls,
     options::Options,
     random::Random,
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
     turn::{
-        Ask, ClaimFilter, ClaimedTask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, Reply, SubmitTask,
-        Taken, VersionRef, command,
+        Ask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, Reply, SubmitTask, Taken, VersionRef, command,
     },
-    waiters::{Listener, Observer, SessionObserver, Waiters},
+    waiters::{Listener, Observer, SessionObserver, Waiter, Waiters},
 };
 
 /// Events kept for a slow watcher before it misses some.
@@ -178,7 +177,7 @@ impl Engine {
         let _ = tokio::task::spawn_blocking(reading).await;
     }
 
-    fn post(&self, message: Message) -> Result<(), EngineError> {
+    pub(crate) fn post(&self, message: Message) -> Result<(), EngineError> {
         self.inner.inbox.0.send(message).map_err(|_| EngineError::Stopped)
     }
 
@@ -216,7 +215,7 @@ impl Engine {
         let (reply, replied) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let command = command::Submit { tenant, tasks: Arc::from([task]), key: None };
-        self.post(Message::Command(Box::new(command.into()), Answer::Watch(reply, end)))?;
+        self.post(Message::Command(Box::new(command.into()), Answer::Watch(reply, Waiter::One(end))))?;
         match replied.await.unwrap_or(Err(EngineError::Stopped))? {
             Reply::Submit(made) => Ok((made.first, ended)),
             _ => Err(EngineError::Stopped),
@@ -234,25 +233,6 @@ impl Engine {
             return Ok(Arc::new(task));
         }
         ended.await.map_err(|_| EngineError::Stopped)
-    }
-
-    /// Gives tasks to a worker host, as soon as there are some. Dropped, it releases what was claimed meanwhile. Once
-    /// `revoked` is set, the host is given nothing any more.
-    ///
-    /// # Errors
-    /// When the store fails or the engine stops.
-    pub async fn claim(
-        &self,
-        host: u32,
-        wanted: ClaimFilter,
-        most: u32,
-        wait: std::time::Duration,
-        revoked: Arc<AtomicBool>,
-    ) -> Result<Vec<ClaimedTask>, EngineError> {
-        let (sender, answer) = oneshot::channel();
-        let mut awaited = Awaited { inbox: self.inner.inbox.clone(), answer };
-        self.post(Message::Poll(Box::new(Poll { host, wanted, most, revoked, answer: sender, looked: 0 })))?;
-        awaited.within(wait).await
     }
 
     /// Starts a run.
@@ -357,6 +337,14 @@ impl Engine {
     #[must_use]
     pub fn downgrade(&self) -> WeakEngine {
         WeakEngine(Arc::downgrade(&self.inner))
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inner.inbox
+    }
+
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.inner.waiters
     }
 
     /// Stores bytes as a file. Returns their hash.

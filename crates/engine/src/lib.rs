@@ -4,8 +4,11 @@
 //! [`Engine`] runs it on a thread and performs its effects: it executes workers, evaluates steps, keeps timers and
 //! informs waiters. Nothing is sent before the turn that decided it is committed.
 
+mod claims;
 mod clock;
+mod credit;
 mod dispatcher;
+mod ended_tasks;
 mod engine;
 mod error;
 mod evaluate;
@@ -27,6 +30,9 @@ pub mod turn;
 mod waiters;
 
 pub use waiters::{Listener, Observer, SessionObserver};
+
+pub use credit::{Credit, TaskStream};
+pub use ended_tasks::EndedTasks;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, Parts, WeakEngine};

@@ -1,4 +1,5 @@
-//! Long polls of worker hosts: each poll is parked here until a task it could claim is ready.
+//! Claims of worker hosts that wait: each is parked here until a task that it could take is ready. A long poll gets one
+//! answer; a stream stays, and gets tasks as far as its credit goes.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,25 +10,39 @@ use std::{
 };
 
 use kapelle_core::task::Report;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    credit::Credit,
     error::EngineError,
     runner::Inbox,
     turn::{ClaimFilter, ClaimedTask, Command, LoopState, Reply, Reported, command},
 };
 
-/// A poll of a worker host.
+/// Limit of parked claims that are decided at the end of a turn. Others wait for the turn after it.
+const LATE_MAX: usize = 64;
+
+/// A waiting claim of a worker host.
 #[derive(Debug)]
 pub(crate) struct Poll {
     pub(crate) host: u32,
     pub(crate) wanted: ClaimFilter,
-    pub(crate) most: u32,
     /// Flag that is raised when the host's key is revoked.
     pub(crate) revoked: Arc<AtomicBool>,
-    pub(crate) answer: oneshot::Sender<Result<Reply, EngineError>>,
+    pub(crate) outlet: Outlet,
     /// Round in which it last found no work.
     pub(crate) looked: u64,
+    /// Whether it is decided at the end of its turn.
+    pub(crate) late: bool,
+}
+
+/// Receiver of the tasks of a waiting claim.
+#[derive(Debug)]
+pub(crate) enum Outlet {
+    /// Gets one answer.
+    Once { most: u32, answer: oneshot::Sender<Result<Reply, EngineError>> },
+    /// Gets tasks as they come.
+    Stream { credit: Arc<Credit>, tasks: mpsc::UnboundedSender<Vec<ClaimedTask>> },
 }
 
 impl Poll {
@@ -36,28 +51,70 @@ impl Poll {
         if self.revoked.load(Ordering::Acquire) {
             wanted.workers = Arc::from([]);
         }
-        command::Claim { host: self.host, wanted, most: self.most }.into()
+        command::Claim { host: self.host, wanted, most: self.room(), late: self.late }.into()
+    }
+
+    /// Returns how many tasks the host takes now.
+    fn room(&self) -> u32 {
+        match &self.outlet {
+            Outlet::Once { most, .. } => *most,
+            Outlet::Stream { credit, .. } => credit.room(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match &self.outlet {
+            Outlet::Once { answer, .. } => answer.is_closed(),
+            Outlet::Stream { tasks, .. } => tasks.is_closed(),
+        }
     }
 }
 
-/// Parked polls.
+/// Parked claims.
 #[derive(Debug, Default)]
 pub(crate) struct LongPolls {
     waiting: VecDeque<Poll>,
     woken: Vec<Poll>,
-    /// Releases of tasks whose poll was gone when it was answered.
+    /// Claims that found nothing at the end of the turn. They keep their places in front.
+    unserved: Vec<Poll>,
+    /// Releases of tasks whose host was gone when they were given to it.
     returned: Vec<Command>,
-    /// Number that every turn raises that may have made a task ready, so that no poll searches one state twice.
+    /// Number that every turn raises that may have made a task ready, so that no claim searches one state twice.
     round: u64,
 }
 
 impl LongPolls {
-    /// Parks a poll that found no work.
-    pub(crate) fn park(&mut self, mut poll: Poll) {
-        self.waiting.retain(|other| !other.answer.is_closed());
-        if !poll.answer.is_closed() {
+    /// Parks a claim that found no work.
+    fn park(&mut self, mut poll: Poll) {
+        if std::mem::take(&mut poll.late) {
+            self.unserved.push(poll);
+        } else {
             poll.looked = self.round;
             self.waiting.push_back(poll);
+        }
+    }
+
+    /// Answers a claim. Tasks for a host that is gone are released; a claim without tasks, and a stream, stay.
+    pub(crate) fn answer(&mut self, mut poll: Poll, reply: Result<Reply, EngineError>) {
+        let late = poll.late;
+        match (reply, poll.outlet) {
+            (Ok(Reply::Claim(tasks)), outlet) if tasks.is_empty() => self.park(Poll { outlet, ..poll }),
+            // A turn that failed is nothing that a parked claim asked for.
+            (Err(_), outlet) if late => self.park(Poll { outlet, ..poll }),
+            (reply, Outlet::Once { answer, .. }) => {
+                if let Err(Ok(Reply::Claim(tasks))) = answer.send(reply) {
+                    self.give_back(&tasks);
+                }
+            }
+            (Ok(Reply::Claim(claimed)), Outlet::Stream { credit, tasks }) => {
+                credit.use_up(claimed.len());
+                if let Err(mpsc::error::SendError(claimed)) = tasks.send(claimed) {
+                    return self.give_back(&claimed);
+                }
+                (poll.outlet, poll.late, poll.looked) = (Outlet::Stream { credit, tasks }, false, 0);
+                self.waiting.push_back(poll);
+            }
+            (_, outlet @ Outlet::Stream { .. }) => self.park(Poll { outlet, ..poll }),
         }
     }
 
@@ -66,18 +123,40 @@ impl LongPolls {
         self.round += 1;
     }
 
-    /// Wakes as many polls as there is work for, those that waited longest first.
+    /// Takes out the claims that waited longest, to be decided at the end of the coming turn.
+    pub(crate) fn late(&mut self) -> Vec<Poll> {
+        let mut late = Vec::new();
+        for _ in 0..self.waiting.len().min(LATE_MAX) {
+            let Some(mut poll) = self.waiting.pop_front() else { break };
+            if poll.is_closed() {
+                continue;
+            }
+            if poll.room() == 0 {
+                self.waiting.push_back(poll);
+                continue;
+            }
+            poll.late = true;
+            late.push(poll);
+        }
+        late
+    }
+
+    /// Wakes as many claims as there is work for, those that waited longest first.
     pub(crate) fn wake(&mut self, state: &LoopState) {
+        for poll in self.unserved.drain(..).rev() {
+            self.waiting.push_front(poll);
+        }
         if self.waiting.is_empty() {
             return;
         }
         let mut taken = HashMap::new();
         let mut still = VecDeque::with_capacity(self.waiting.len());
         for poll in self.waiting.drain(..) {
-            if poll.answer.is_closed() {
+            if poll.is_closed() {
                 continue;
             }
-            if poll.looked < self.round && state.on_offer(&poll.wanted, poll.most, &mut taken) > 0 {
+            let room = poll.room();
+            if poll.looked < self.round && room > 0 && state.on_offer(&poll.wanted, room, &mut taken) > 0 {
                 self.woken.push(poll);
             } else {
                 still.push_back(poll);
@@ -88,7 +167,7 @@ impl LongPolls {
 
     /// The host of these tasks left while they were claimed for it. The next turn releases them, however much else there
     /// is to do: under steady traffic a moment of rest may be long in coming, and until then they belong to nobody.
-    pub(crate) fn give_back(&mut self, tasks: &[ClaimedTask]) {
+    fn give_back(&mut self, tasks: &[ClaimedTask]) {
         self.returned.extend(undelivered(tasks).map(Command::from));
     }
 
@@ -97,12 +176,12 @@ impl LongPolls {
         std::mem::take(&mut self.returned)
     }
 
-    /// Whether polls are to be served, or tasks released, in the next turn.
+    /// Whether claims are to be served, or tasks released, in the next turn.
     pub(crate) fn is_awake(&self) -> bool {
         !self.woken.is_empty() || !self.returned.is_empty()
     }
 
-    /// Returns the polls that are to be answered in the next turn.
+    /// Returns the claims that are to be answered in the next turn.
     pub(crate) fn woken(&mut self) -> Vec<Poll> {
         std::mem::take(&mut self.woken)
     }
@@ -117,7 +196,7 @@ pub(crate) fn undelivered(tasks: &[ClaimedTask]) -> impl Iterator<Item = command
     })
 }
 
-/// The other end of a poll. Dropped before its answer was taken, it releases what was claimed.
+/// The other end of a long poll. Dropped before its answer was taken, it releases what was claimed.
 pub(crate) struct Awaited {
     pub(crate) inbox: Inbox,
     pub(crate) answer: oneshot::Receiver<Result<Reply, EngineError>>,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kapelle_core::task::Task;
+use kapelle_core::TaskId;
 use tokio::sync::{broadcast, oneshot};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     id_map::IdMap,
     long_poll::{LongPolls, Poll},
     turn::{Command, Effect, Input, LoopState, Made, Reply, Ticket, Turned, command},
-    waiters::Waiters,
+    waiters::{Waiter, Waiters},
 };
 
 /// Commands taken into one turn. A command beyond this is the next turn's, so that a turn stays short.
@@ -41,8 +41,12 @@ const PRUNE_EVERY_MS: u64 = 60_000;
 pub(crate) enum Message {
     /// A command, and the receiver of its reply.
     Command(Box<Command>, Answer),
+    /// Commands that came together, and the receivers of their replies.
+    Many(Vec<(Command, Answer)>),
     /// A worker host's claim, which waits for tasks.
     Poll(Box<Poll>),
+    /// The credit of a worker host has risen.
+    Look,
     /// Stop new starts; report when the attempts in progress have ended.
     WhenIdle(oneshot::Sender<()>),
     /// Stop new starts; end when the attempts in progress have ended.
@@ -57,8 +61,8 @@ pub(crate) enum Answer {
     Nobody,
     /// A receiver.
     Reply(oneshot::Sender<Result<Reply, EngineError>>),
-    /// A receiver that also waits for the end of the one task that is made.
-    Watch(oneshot::Sender<Result<Reply, EngineError>>, oneshot::Sender<Arc<Task>>),
+    /// A receiver that also waits for the ends of the tasks that are made.
+    Watch(oneshot::Sender<Result<Reply, EngineError>>, Waiter),
     /// A worker host that waits until there is work for it.
     Poll(Box<Poll>),
 }
@@ -164,7 +168,7 @@ impl Runner {
     /// Waits for work. Returns false when it is time to end.
     fn collect(&mut self, inputs: &mut Vec<Input>, more: bool) -> bool {
         inputs.clear();
-        let mut tasks = 0;
+        let (mut tasks, mut look) = (0, more);
         let nap = if more || self.polls.is_awake() { Duration::ZERO } else { self.nap() };
         let mut next = match self.inbox.recv_timeout(nap) {
             Ok(message) => Some(message),
@@ -186,7 +190,12 @@ impl Runner {
                     tasks += if let Command::Submit(submit) = &*command { submit.tasks.len() } else { 1 };
                     self.enter(*command, answer, inputs);
                 }
+                Message::Many(commands) => {
+                    tasks += commands.len();
+                    commands.into_iter().for_each(|(command, answer)| self.enter(command, answer, inputs));
+                }
                 Message::Poll(poll) => self.enter(poll.command(), Answer::Poll(poll), inputs),
+                Message::Look => look = true,
             }
             if inputs.len() < COMMANDS_MAX && tasks < TASKS_MAX {
                 next = self.inbox.try_recv().ok();
@@ -207,6 +216,11 @@ impl Runner {
         }
         if self.is_due() {
             self.enter(command::Tick.into(), Answer::Nobody, inputs);
+        }
+        if look || inputs.iter().any(may_make_ready) {
+            for poll in self.polls.late() {
+                self.enter(poll.command(), Answer::Poll(Box::new(poll)), inputs);
+            }
         }
         true
     }
@@ -296,21 +310,15 @@ impl Runner {
                         self.deferred.push_back(input.command);
                     }
                 }
-                Some(Answer::Poll(poll)) => match reply {
-                    Ok(Reply::Claim(tasks)) if tasks.is_empty() => self.polls.park(*poll),
-                    reply => {
-                        if let Err(Ok(Reply::Claim(tasks))) = poll.answer.send(reply) {
-                            self.polls.give_back(&tasks);
-                        }
-                    }
-                },
+                Some(Answer::Poll(poll)) => self.polls.answer(*poll, reply),
                 Some(Answer::Reply(sender)) => {
                     let _ = sender.send(reply);
                 }
-                Some(Answer::Watch(sender, ended)) => {
-                    // Before any effect of the turn: the task cannot have ended yet, unless its key was used before.
-                    if let Ok(Reply::Submit(Made { first, repeated: false, .. })) = &reply {
-                        self.waiters.add_task(*first, ended);
+                Some(Answer::Watch(sender, waiter)) => {
+                    // Before any effect of the turn: the tasks cannot have ended yet, unless their key was used before.
+                    if let Ok(Reply::Submit(Made { first, count, repeated: false })) = &reply {
+                        let made = (first.0..first.0 + i64::from(*count)).map(TaskId);
+                        self.waiters.add_made(made, waiter);
                     }
                     let _ = sender.send(reply);
                 }
@@ -334,4 +342,9 @@ impl Runner {
             }
         }
     }
+}
+
+/// Says whether a command may make a task ready.
+fn may_make_ready(input: &Input) -> bool {
+    !matches!(input.command, Command::Claim(_) | Command::Heartbeat(_))
 }

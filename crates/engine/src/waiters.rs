@@ -6,6 +6,7 @@ use kapelle_core::{RunId, TaskId, task::Task};
 use tokio::sync::oneshot;
 
 use crate::{
+    ended_tasks::EndedTasks,
     id_map::IdMap,
     turn::{Logged, Notice},
 };
@@ -18,13 +19,34 @@ pub type SessionObserver = Box<dyn Fn(&Arc<Logged>) + Send + Sync>;
 /// Informed of money and leases, on the thread of the loop: it must be quick.
 pub type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
+/// Waiter for the end of a task.
+pub(crate) enum Waiter {
+    /// Waits for one task.
+    One(oneshot::Sender<Arc<Task>>),
+    /// Waits for many.
+    Many(Arc<EndedTasks>),
+}
+
+impl Waiter {
+    fn is_closed(&self) -> bool {
+        match self {
+            Waiter::One(sender) => sender.is_closed(),
+            Waiter::Many(ended) => ended.is_closed(),
+        }
+    }
+
+    fn is(&self, other: &Arc<EndedTasks>) -> bool {
+        matches!(self, Waiter::Many(ended) if Arc::ptr_eq(ended, other))
+    }
+}
+
 /// Waiters for the end of a task or a run. Register first, then read the store: an end is never missed.
 #[derive(Default)]
 pub(crate) struct Waiters {
     observer: OnceLock<Observer>,
     session: OnceLock<SessionObserver>,
     listeners: RwLock<Vec<Listener>>,
-    tasks: Mutex<IdMap<TaskId, Vec<oneshot::Sender<Arc<Task>>>>>,
+    tasks: Mutex<IdMap<TaskId, Vec<Waiter>>>,
     runs: Mutex<IdMap<RunId, Vec<oneshot::Sender<()>>>>,
 }
 
@@ -35,15 +57,48 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Waiters {
     pub(crate) fn task(&self, id: TaskId) -> oneshot::Receiver<Arc<Task>> {
         let (sender, receiver) = oneshot::channel();
-        self.add_task(id, sender);
+        self.add(id, Waiter::One(sender));
         receiver
     }
 
-    pub(crate) fn add_task(&self, id: TaskId, sender: oneshot::Sender<Arc<Task>>) {
+    fn add(&self, id: TaskId, waiter: Waiter) {
         let mut tasks = lock(&self.tasks);
         let waiting = tasks.entry(id).or_default();
         waiting.retain(|other| !other.is_closed());
-        waiting.push(sender);
+        waiting.push(waiter);
+    }
+
+    /// Adds a waiter for tasks that were just made.
+    pub(crate) fn add_made(&self, made: impl Iterator<Item = TaskId>, waiter: Waiter) {
+        match waiter {
+            Waiter::One(sender) => {
+                let mut made = made;
+                if let Some(id) = made.next() {
+                    self.add(id, Waiter::One(sender));
+                }
+            }
+            Waiter::Many(ended) => made.for_each(|id| self.add_many(id, &ended)),
+        }
+    }
+
+    /// Adds one of the tasks that many are waited for together.
+    pub(crate) fn add_many(&self, id: TaskId, ended: &Arc<EndedTasks>) {
+        if ended.expect(id) {
+            self.add(id, Waiter::Many(Arc::clone(ended)));
+        }
+    }
+
+    /// Removes a waiter for many tasks from some of them.
+    pub(crate) fn remove(&self, ids: impl Iterator<Item = TaskId>, ended: &Arc<EndedTasks>) {
+        let mut tasks = lock(&self.tasks);
+        for id in ids {
+            if let Some(waiting) = tasks.get_mut(&id) {
+                waiting.retain(|other| !other.is(ended) && !other.is_closed());
+                if waiting.is_empty() {
+                    tasks.remove(&id);
+                }
+            }
+        }
     }
 
     pub(crate) fn run(&self, id: RunId) -> oneshot::Receiver<()> {
@@ -85,8 +140,11 @@ impl Waiters {
             observer(task);
         }
         let waiting = lock(&self.tasks).remove(&task.id);
-        for sender in waiting.into_iter().flatten() {
-            let _ = sender.send(Arc::clone(task));
+        for waiter in waiting.into_iter().flatten() {
+            match waiter {
+                Waiter::One(sender) => drop(sender.send(Arc::clone(task))),
+                Waiter::Many(ended) => ended.add(task),
+            }
         }
     }
 

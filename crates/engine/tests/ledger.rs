@@ -233,8 +233,8 @@ impl Stage {
             }
             Happens::Claim(most) => {
                 let workers = Arc::from([Name::new("w")]);
-                let wanted = ClaimFilter { tenant: TENANT, workers, queues: Arc::from([]), labels: Arc::default() };
-                let claimed = self.ask(command::Claim { host: 1, wanted, most: *most });
+                let wanted = ClaimFilter::new(TENANT, workers);
+                let claimed = self.ask(command::Claim { host: 1, wanted, most: *most, late: false });
                 let Some(Reply::Claim(tasks)) = claimed else { return };
                 let report =
                     tasks.iter().map(|task| Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce });

@@ -75,13 +75,9 @@ fn start(stage: &mut Stage, version: VersionRef) -> RunId {
 
 /// Claims and reports every task of a worker.
 fn work(stage: &mut Stage, worker: &str) {
-    let wanted = ClaimFilter {
-        tenant: TENANT,
-        workers: Arc::from([Name::new(worker)]),
-        queues: Arc::from([]),
-        labels: Arc::default(),
-    };
-    let Reply::Claim(claimed) = stage.ask(command::Claim { host: 1, wanted, most: 1_000 }) else { panic!("no claim") };
+    let wanted = ClaimFilter::new(TENANT, Arc::from([Name::new(worker)]));
+    let claim = command::Claim { host: 1, wanted, most: 1_000, late: false };
+    let Reply::Claim(claimed) = stage.ask(claim) else { panic!("no claim") };
     for task in claimed {
         let report = Report { task: task.id, epoch: task.lease.epoch, nonce: task.lease.nonce };
         let provenance = Arc::new(Provenance::default());

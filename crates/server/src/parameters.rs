@@ -5,7 +5,6 @@ type Parameters = &'static [(&'static str, &'static str)];
 
 pub(crate) const PAGING: Parameters =
     &[("limit", "Rows at most, 1 to 1,000"), ("cursor", "`next_cursor` of the page before")];
-pub(crate) const WAIT: Parameters = &[("wait_ms", "Wait for the end, at most 60,000 ms")];
 pub(crate) const DETAILS: Parameters = &[
     ("wait_ms", "Wait for the end, at most 60,000 ms"),
     ("details", "`true`: also what lists leave out, such as the input and the failed attempts"),
@@ -107,3 +106,9 @@ pub(crate) const SERIES: Parameters = &[
 ];
 pub(crate) const SEARCH: Parameters =
     &[("q", "An id, a number, or a part of a name"), ("limit", "Hits at most, 1 to 100")];
+pub(crate) const SUBMIT: Parameters = &[
+    ("wait_ms", "Wait for the end, at most 60,000 ms"),
+    ("results", "The stream of results that gets the end; ignored when it is not open"),
+];
+pub(crate) const RESULTS: Parameters =
+    &[("results", "The stream of results that gets the ends; ignored when it is not open")];

@@ -7,12 +7,12 @@ use kapelle_app::Permission::{Administer, Approve, Ask, Operate, Public, Read, S
 use crate::{
     console_routes,
     handlers::{
-        approvals, artifacts, audit, budgets, dead, events, export, health, hosts, keys, links, models, openapi,
-        queues, runs, scripts, tasks, workers, workflows,
+        approvals, artifacts, audit, budgets, dead, events, export, health, host_duplex, hosts, keys, links, models,
+        openapi, queues, results, runs, scripts, tasks, workers, workflows,
     },
     parameters::{
-        AFTER, CALLS, COST, DEAD_FILTERS, DETAILS, DIFF, FILE_NAME, JOURNAL, LIVE, LOGS, PAGING, RUN_FILTERS, SOCKET,
-        STEPS, TASK_FILTERS, WAIT,
+        AFTER, CALLS, COST, DEAD_FILTERS, DETAILS, DIFF, FILE_NAME, JOURNAL, LIVE, LOGS, PAGING, RESULTS, RUN_FILTERS,
+        SOCKET, STEPS, SUBMIT, TASK_FILTERS,
     },
     route::{
         BODY, BODY_FILE, BODY_LINK, BODY_MANY, Route,
@@ -21,7 +21,9 @@ use crate::{
 };
 
 const HTML: &str = "text/html";
+const LINES: &str = "application/x-ndjson";
 const STREAM: &str = "text/event-stream";
+
 pub(crate) fn get(path: &'static str) -> (Method, &'static str) {
     (Method::GET, path)
 }
@@ -92,10 +94,11 @@ fn of_tasks() -> Vec<Route> {
         Route::new(post("/api/v1/tasks"), Submit, Tenant, "Submit a task", tasks::submit)
             .takes::<api::SubmitTask>(BODY)
             .gives::<api::Submitted>(created)
-            .query(WAIT),
+            .query(SUBMIT),
         Route::new(post("/api/v1/tasks/batch"), Submit, Tenant, "Submit tasks, all or none", tasks::submit_batch)
             .takes::<api::SubmitBatch>(BODY_MANY)
-            .gives::<api::BatchSubmitted>(created),
+            .gives::<api::BatchSubmitted>(created)
+            .query(RESULTS),
         Route::new(get("/api/v1/tasks"), Read, Tenant, "Tasks, newest first", tasks::list)
             .gives::<api::TaskPage>(ok)
             .query(TASK_FILTERS),
@@ -265,6 +268,23 @@ fn of_hosts() -> Vec<Route> {
         Route::new(post("/api/v1/hosts/{id}/ack"), Work, Tenant, "Acknowledge claimed tasks", hosts::ack)
             .takes::<api::Ack>(BODY)
             .gives::<api::Acknowledged>(StatusCode::OK),
+        Route::new(post("/api/v1/hosts/{id}/stream"), Work, Tenant, "Tasks as they become ready", hosts::stream)
+            .takes::<api::OpenHostStream>(BODY)
+            .gives::<api::HostLine>(ok)
+            .sends(LINES),
+        Route::new(
+            post("/api/v1/hosts/{id}/duplex"),
+            Work,
+            Tenant,
+            "Tasks as they become ready, frames in the body",
+            host_duplex::open,
+        )
+        .takes_bytes(BODY_FILE)
+        .gives::<api::HostLine>(ok)
+        .sends(LINES),
+        Route::new(post("/api/v1/hosts/{id}/frame"), Work, Tenant, "Acknowledge, renew and report", hosts::frame)
+            .takes::<api::Frame>(BODY_MANY)
+            .gives::<api::FrameAnswer>(ok),
         Route::new(post("/api/v1/hosts/{id}/heartbeat"), Work, Tenant, "Renew leases", hosts::heartbeat)
             .takes::<api::Beat>(BODY)
             .gives::<api::BeatAnswer>(ok),
@@ -315,6 +335,13 @@ fn live() -> Vec<Route> {
             .gives::<api::LiveEvent>(StatusCode::OK)
             .sends(STREAM)
             .query(LIVE),
+        Route::new(post("/api/v1/results"), Read, Tenant, "Ends of many tasks, as they come", results::open)
+            .takes::<api::OpenResults>(BODY)
+            .gives::<api::ResultLine>(StatusCode::OK)
+            .sends(LINES),
+        Route::new(post("/api/v1/results/{id}"), Read, Tenant, "Change the tasks of that stream", results::change)
+            .takes::<api::ChangeResults>(BODY)
+            .gives::<api::OpenedResults>(StatusCode::OK),
         Route::new(get("/api/v1/ws"), Read, Tenant, "All events (WebSocket)", events::socket)
             .gives::<api::LiveEvent>(StatusCode::SWITCHING_PROTOCOLS)
             .query(SOCKET),

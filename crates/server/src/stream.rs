@@ -32,12 +32,27 @@ pub fn permit(site: &Site, who: &Identity) -> Result<Share, Problem> {
 /// # Errors
 /// As for [`permit`].
 pub fn events(site: &Site, who: &Identity) -> Result<(mpsc::Sender<Bytes>, Response), Problem> {
-    let permit = permit(site, who)?;
-    let (sender, receiver) = mpsc::channel(QUEUED);
+    Ok(feed(permit(site, who)?, QUEUED, "text/event-stream"))
+}
+
+/// Makes a stream of lines of JSON, and its sender. One line waits in memory while another is written.
+pub fn lines(permit: Share) -> (mpsc::Sender<Bytes>, Response) {
+    feed(permit, 1, "application/x-ndjson")
+}
+
+fn feed(permit: Share, queued: usize, kind: &'static str) -> (mpsc::Sender<Bytes>, Response) {
+    let (sender, receiver) = mpsc::channel(queued);
     let mut response = Response::new(Body::new(Feed::new(receiver, permit)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok((sender, response))
+    (sender, response)
+}
+
+/// Formats a line of JSON.
+pub fn line(body: &impl serde::Serialize) -> Bytes {
+    let mut bytes = serde_json::to_vec(body).unwrap_or_else(|_| b"{}".to_vec());
+    bytes.push(b'\n');
+    Bytes::from(bytes)
 }
 
 /// Formats a server-sent event.

@@ -163,7 +163,7 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(tenant, vec![task], None).await.unwrap();
         let workers = Arc::from([Name::new("far")]);
-        let wanted = ClaimFilter { tenant, workers, queues: Arc::from([]), labels: Arc::default() };
+        let wanted = ClaimFilter::new(tenant, workers);
         let claimed = kapelle.engine().claim(1, wanted, 1, PATIENCE, Arc::default()).await.unwrap();
         let lease = claimed.first().unwrap().lease;
         let attempt = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };

@@ -84,10 +84,12 @@ impl World {
         }
         self.hosts[host].next_claim = self.steady_ms + if self.calm { 1_000 } else { 300 };
         let workers: Arc<[Name]> = ON_HOSTS.iter().map(|name| Name::new(name)).collect();
-        let wanted = ClaimFilter { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
+        let wanted = ClaimFilter::new(TenantId::DEFAULT, workers);
         let server = self.rng.place(self.servers.len());
         let most = 1 + self.rng.place(free) as u32;
-        self.send(server, Asked::Claim(host), command::Claim { host: host as u32 + 1, wanted, most });
+        // Without a random number, so that kept seeds mean what they did.
+        let late = most.is_multiple_of(2);
+        self.send(server, Asked::Claim(host), command::Claim { host: host as u32 + 1, wanted, most, late });
     }
 
     /// Gives tasks to a host; when the answer is lost, no host works on them.

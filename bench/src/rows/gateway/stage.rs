@@ -76,7 +76,7 @@ impl Stage {
         let task = SubmitTask::new(Name::new("far"), NewPayload::None);
         let id = kapelle.engine().submit(TenantId::DEFAULT, vec![task], None).await?;
         let workers = Arc::from([Name::new("far")]);
-        let wanted = ClaimFilter { tenant: TenantId::DEFAULT, workers, queues: Arc::from([]), labels: Arc::default() };
+        let wanted = ClaimFilter::new(TenantId::DEFAULT, workers);
         let claimed = kapelle.engine().claim(1, wanted, 1, Duration::from_secs(5), Arc::default()).await?;
         let lease = claimed.first().context("nothing was claimed")?.lease;
         let beat = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };

@@ -10,13 +10,14 @@ use kapelle_store::{Lane, StoreError};
 
 use super::{
     claim_filter::{ClaimFilter, ClaimedTask},
-    command::{self, Decide},
+    command::{self, Command, Decide, Input, Reply, Ticket},
     control,
     effect::{Dispatch, Effect},
     key_limits, rate_admission,
     runs::Answer,
     state::{CHILDREN_MAX, LoopState},
 };
+use crate::error::EngineError;
 
 /// Rows read at a time when a window is empty.
 const REFILL: u32 = 1_024;
@@ -159,7 +160,7 @@ pub(super) fn claim_remote(
     wanted: &ClaimFilter,
     most: u32,
 ) -> Answer<Vec<ClaimedTask>> {
-    let lanes: Vec<usize> = (0..state.lanes.len()).filter(|&at| wanted.includes(state.lanes.lane(at))).collect();
+    let lanes: Vec<usize> = (0..state.lanes.len()).filter(|&at| accepts(state, wanted, at)).collect();
     let mut claimed = Vec::new();
     while claimed.len() < most as usize {
         let Some(task) = next_ready(state, &lanes, false)? else { break };
@@ -182,13 +183,37 @@ pub(super) fn claim_remote(
     Ok(Ok(claimed))
 }
 
+/// Tells whether a worker host takes the tasks of a lane.
+fn accepts(state: &LoopState, wanted: &ClaimFilter, at: usize) -> bool {
+    let lane = state.lanes.lane(at);
+    let is_local = || state.rows.directory.local(lane.tenant, &lane.worker).is_some();
+    wanted.includes(lane) && !(wanted.foreign && is_local())
+}
+
+/// Decides the late claims among the inputs, and replaces their replies.
+pub(super) fn decide_late(
+    state: &mut LoopState,
+    inputs: &[Input],
+    replies: &mut [(Ticket, Result<Reply, EngineError>)],
+) -> Result<(), StoreError> {
+    for (input, (_, reply)) in inputs.iter().zip(replies) {
+        if let Command::Claim(claim) = &input.command
+            && claim.late
+        {
+            *reply = claim.decide(state)?.map(Reply::Claim);
+        }
+    }
+    Ok(())
+}
+
 /// Counts the ready tasks that a worker host could get, at most `most`. `taken` counts, by lane, the tasks that others
 /// were promised before it.
 pub(super) fn on_offer(state: &LoopState, wanted: &ClaimFilter, most: u32, taken: &mut HashMap<usize, usize>) -> usize {
     let mut found = 0;
     let offered = |at: &usize| {
-        let lane = state.lanes.lane(*at);
-        wanted.includes(lane) && !state.limits.is_paused(lane) && !state.rate_admission.waits(*at, state.rows.steady_ms)
+        accepts(state, wanted, *at)
+            && !state.limits.is_paused(state.lanes.lane(*at))
+            && !state.rate_admission.waits(*at, state.rows.steady_ms)
     };
     for at in (0..state.lanes.len()).filter(offered) {
         // A task that is only in the store is not counted: it is enough for everybody, or the next look will tell.

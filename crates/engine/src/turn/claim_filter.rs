@@ -16,9 +16,19 @@ pub struct ClaimFilter {
     /// Queues it serves; empty means any.
     pub queues: Arc<[Name]>,
     pub labels: Arc<Labels>,
+    /// Whether tasks for workers of the server's own process are left out. Decided at each claim: such a worker may be
+    /// added while a host waits.
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 impl ClaimFilter {
+    /// Makes a filter for all tasks of some workers, by a host without labels.
+    #[must_use]
+    pub fn new(tenant: TenantId, workers: Arc<[Name]>) -> ClaimFilter {
+        ClaimFilter { tenant, workers, queues: Arc::from([]), labels: Arc::default(), foreign: false }
+    }
+
     /// Tells whether it accepts the tasks of a lane.
     #[must_use]
     pub fn includes(&self, lane: &Lane) -> bool {

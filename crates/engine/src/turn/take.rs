@@ -8,7 +8,7 @@ use kapelle_store::StoreError;
 
 use super::{
     advance, calls, claim,
-    command::{Input, Reply, Ticket},
+    command::{Command, Input, Reply, Ticket},
     commit, due,
     effect::Effect,
     key_limits, retry_budget,
@@ -64,12 +64,16 @@ impl LoopState {
     /// memory before.
     fn attempt(&mut self, inputs: &[Input], due: bool, fresh: bool) -> Result<Option<Turned>, StoreError> {
         let mut replies = Vec::with_capacity(inputs.len());
+        let mut any_late = false;
         self.prime()?;
         if due {
             due::wake_due(self)?;
         }
         for input in inputs {
-            replies.push((input.ticket, self.apply(&input.command)?));
+            let late = matches!(&input.command, Command::Claim(claim) if claim.late);
+            any_late |= late;
+            let reply = if late { Ok(Reply::Claim(Vec::new())) } else { self.apply(&input.command)? };
+            replies.push((input.ticket, reply));
         }
         retry_budget::lift_retries(self)?;
         calls::roll_day(self);
@@ -84,7 +88,10 @@ impl LoopState {
             calls::lift_parked(self)?;
             claim::fill_slots(self)?;
             if self.scratch.touched.is_empty() && self.scratch.freed.is_empty() && !watchdog::end_stuck(self)? {
-                break;
+                if !std::mem::take(&mut any_late) {
+                    break;
+                }
+                claim::decide_late(self, inputs, &mut replies)?;
             }
         }
         if (self.scratch.stale && !fresh) || !commit::commit(self)? {

@@ -1,7 +1,10 @@
 //! Worker hosts: register, claim, acknowledge, heartbeat, report.
 
 use axum::http::StatusCode;
-use kapelle_api::{self as api, Outcome};
+use bytes::Bytes;
+use kapelle_api::{self as api, Outcome, StreamEnd};
+use kapelle_app::HostStream;
+use tokio::sync::mpsc;
 
 use crate::{
     call::{Call, json, ok},
@@ -29,6 +32,45 @@ pub async fn claim(call: Call) -> Answer {
 pub async fn ack(call: Call) -> Answer {
     call.app.acknowledge(&call.who, call.param("id"), &call.json()?)?;
     ok(&api::Acknowledged {})
+}
+
+/// `POST /api/v1/hosts/{id}/stream`
+pub async fn stream(call: Call) -> Answer {
+    let permit = stream::permit(&call.site, &call.who)?;
+    let mut open = call.app.open_host_stream(&call.who, call.param("id"), &call.json()?)?;
+    let (sender, response) = stream::lines(permit);
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = push(&mut open, &sender) => ended,
+            () = stream::gone(&call.site, &call.who) => Some(StreamEnd::Revoked),
+        };
+        if let Some(why) = ended {
+            // A client that reads nothing learns it from the end of the connection.
+            let _ = sender.try_send(stream::line(&open.end(why)));
+        }
+    });
+    Ok(response)
+}
+
+/// Pushes lines until the host has left or the stream ends. Returns the reason of an end that was not sent.
+pub async fn push(open: &mut HostStream, sender: &mpsc::Sender<Bytes>) -> Option<StreamEnd> {
+    loop {
+        let line = tokio::select! {
+            line = open.next() => line?,
+            () = sender.closed() => return None,
+        };
+        let line = stream::line(&line);
+        tokio::select! {
+            biased;
+            sent = sender.send(line) => sent.ok()?,
+            why = open.overdue() => return Some(why),
+        }
+    }
+}
+
+/// `POST /api/v1/hosts/{id}/frame`
+pub async fn frame(call: Call) -> Answer {
+    ok(&call.app.frame(&call.who, call.param("id"), call.json()?).await?)
 }
 
 /// `POST /api/v1/hosts/{id}/heartbeat`

@@ -52,14 +52,26 @@ impl Wait {
     }
 }
 
+/// The query of a submission.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submission {
+    wait_ms: Option<u64>,
+    results: Option<String>,
+}
+
 /// `POST /api/v1/tasks`
 pub async fn submit(call: Call) -> Answer {
-    let wait = call.query::<Wait>()?.duration()?;
+    let Submission { wait_ms, results } = call.query()?;
+    let wait = Wait { wait_ms }.duration()?;
     let given: api::SubmitTask = call.json()?;
     let Some(wait) = wait else {
-        let made = call.app.submit(&call.who, given, call.key()?).await?;
+        let made = call.app.submit_to(&call.who, given, call.key()?, results.as_deref()).await?;
         return created(&made.id, json(StatusCode::CREATED, &made)?);
     };
+    if results.is_some() {
+        return Err(Problem::invalid("wait_ms: the answer has the result; expected wait_ms or results, not both"));
+    }
     let watched = call.app.submit_watched(&call.who, given, call.key()?).await?;
     let ended = call.app.ended(&call.who, watched, wait);
     let task = stream::while_it_holds(&call.site, &call.who, ended).await??;
@@ -73,9 +85,17 @@ fn created(id: &str, mut response: Response) -> Answer {
     Ok(response)
 }
 
+/// The query of a batch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch {
+    results: Option<String>,
+}
+
 /// `POST /api/v1/tasks/batch`
 pub async fn submit_batch(call: Call) -> Answer {
-    let made = call.app.submit_batch(&call.who, call.json()?, call.key()?).await?;
+    let Batch { results } = call.query()?;
+    let made = call.app.submit_batch_to(&call.who, call.json()?, call.key()?, results.as_deref()).await?;
     json(StatusCode::CREATED, &made)
 }
 

@@ -5,14 +5,55 @@ use std::time::Duration;
 use kapelle_server::Limits;
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::{lines::JsonLines, place::Place};
 
-/// Registers a host. Returns the beginning of its paths.
+/// The way by which a host gets its tasks and reports them.
+#[derive(Clone, Copy)]
+enum Over {
+    /// Long polls, and a request of its own for each kind of message.
+    Polls,
+    /// A stream, and frames.
+    Stream,
+}
+
+const BOTH: [Over; 2] = [Over::Polls, Over::Stream];
+
+impl Over {
+    /// Registers a host. Returns the beginning of its paths.
+    async fn host(self, place: &Place, more: Value) -> String {
+        let mut body = json!({ "name": "test", "slots": 4, "workers": ["far"], "ack": matches!(self, Over::Stream) });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let made = place.post("/api/v1/hosts", body).await.json(201);
+        format!("/api/v1/hosts/{}", made["id"].as_str().unwrap())
+    }
+
+    /// Waits for tasks, and acknowledges them.
+    async fn claim(self, place: &Place, host: &str) -> Vec<Value> {
+        if let Over::Polls = self {
+            return claim(place, host, 20_000).await;
+        }
+        let body = json!({ "credit": 1 });
+        let (mut lines, _) = JsonLines::open(place, &place.token, &format!("{host}/stream"), &body).await;
+        let tasks = lines.told().await.unwrap()["tasks"].as_array().unwrap().clone();
+        let acks: Vec<Value> = tasks.iter().map(|task| task["lease_token"].clone()).collect();
+        place.post(&format!("{host}/frame"), json!({ "ack": acks })).await.json(200);
+        tasks
+    }
+
+    async fn report(self, place: &Place, host: &str, reports: Value) -> Value {
+        let path = if let Over::Polls = self { "report" } else { "frame" };
+        place.post(&format!("{host}/{path}"), reports).await.json(200)
+    }
+
+    async fn beat(self, place: &Place, host: &str, beat: Value) -> Value {
+        let path = if let Over::Polls = self { "heartbeat" } else { "frame" };
+        place.post(&format!("{host}/{path}"), beat).await.json(200)
+    }
+}
+
+/// Registers a host that polls. Returns the beginning of its paths.
 async fn host(place: &Place, more: Value) -> String {
-    let mut body = json!({ "name": "test", "slots": 4, "workers": ["far"] });
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let made = place.post("/api/v1/hosts", body).await.json(201);
-    format!("/api/v1/hosts/{}", made["id"].as_str().unwrap())
+    Over::Polls.host(place, more).await
 }
 
 async fn claim(place: &Place, host: &str, wait_ms: u64) -> Vec<Value> {
@@ -29,40 +70,42 @@ fn report(task: &Value, outcome: &str, more: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_works_from_registration_to_report() {
-    let place = Place::new().await;
-    place.post("/api/v1/tasks", json!({ "worker": "far" })).await.refused(422, "unknown_worker", &["`far`"]);
-    let host = host(&place, json!({})).await;
-    assert_eq!(claim(&place, &host, 0).await, [] as [Value; 0]);
-    let id = place.submit("far", json!({ "n": 1 })).await;
-    let tasks = claim(&place, &host, 20_000).await;
-    assert_eq!(tasks.len(), 1);
-    let task = &tasks[0];
-    assert_eq!((&task["id"], &task["attempt"], &task["worker"]), (&json!(id), &json!(1), &json!("far")));
-    assert_eq!((&task["input"], &task["last_attempt"]), (&json!({ "n": 1 }), &json!(false)));
+    for over in BOTH {
+        let place = Place::new().await;
+        place.post("/api/v1/tasks", json!({ "worker": "far" })).await.refused(422, "unknown_worker", &["`far`"]);
+        let host = over.host(&place, json!({})).await;
+        assert_eq!(claim(&place, &host, 0).await, [] as [Value; 0]);
+        let id = place.submit("far", json!({ "n": 1 })).await;
+        let tasks = over.claim(&place, &host).await;
+        assert_eq!(tasks.len(), 1);
+        let task = &tasks[0];
+        assert_eq!((&task["id"], &task["attempt"], &task["worker"]), (&json!(id), &json!(1), &json!("far")));
+        assert_eq!((&task["input"], &task["last_attempt"]), (&json!({ "n": 1 }), &json!(false)));
 
-    let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }, { "lease_token": "x" }] });
-    let answer = place.post(&format!("{host}/heartbeat"), beat).await.json(200);
-    assert_eq!(answer["cancel"], json!(["x"]));
+        let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }, { "lease_token": "x" }] });
+        let answer = over.beat(&place, &host, beat).await;
+        assert_eq!(answer["cancel"], json!(["x"]));
 
-    let done = report(
-        task,
-        "succeed",
-        json!({ "output": { "b": [1, 2] }, "provenance": { "provider": "openai", "cost_nanousd": 5 } }),
-    );
-    for _ in 0..2 {
-        // The report is repeated, as after a lost answer.
-        let answer = place.post(&format!("{host}/report"), done.clone()).await.json(200);
-        assert_eq!(answer["results"][0]["accepted"], true, "{answer}");
+        let done = report(
+            task,
+            "succeed",
+            json!({ "output": { "b": [1, 2] }, "provenance": { "provider": "openai", "cost_nanousd": 5 } }),
+        );
+        for _ in 0..2 {
+            // The report is repeated, as after a lost answer.
+            let answer = over.report(&place, &host, done.clone()).await;
+            assert_eq!(answer["results"][0]["accepted"], true, "{answer}");
+        }
+        let shown = place.get(&format!("/api/v1/tasks/{id}")).await.json(200);
+        assert_eq!(
+            (&shown["state"], &shown["output"], &shown["cost_nanousd"]),
+            (&json!("succeeded"), &json!({ "b": [1, 2] }), &json!(5))
+        );
+        let status = place.get("/workers/status").await.json(200);
+        assert_eq!((&status["hosts"][0]["succeeded"], &status["hosts"][0]["alive"]), (&json!(1), &json!(true)));
+        place.ask("DELETE", &host, Value::Null).await.json(200);
+        place.post(&format!("{host}/claim"), json!({})).await.refused(404, "not_found", &[]);
     }
-    let shown = place.get(&format!("/api/v1/tasks/{id}")).await.json(200);
-    assert_eq!(
-        (&shown["state"], &shown["output"], &shown["cost_nanousd"]),
-        (&json!("succeeded"), &json!({ "b": [1, 2] }), &json!(5))
-    );
-    let status = place.get("/workers/status").await.json(200);
-    assert_eq!((&status["hosts"][0]["succeeded"], &status["hosts"][0]["alive"]), (&json!(1), &json!(true)));
-    place.ask("DELETE", &host, Value::Null).await.json(200);
-    place.post(&format!("{host}/claim"), json!({})).await.refused(404, "not_found", &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,62 +138,71 @@ async fn a_waiting_claim_wakes_when_work_appears_and_each_task_goes_to_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_lease_is_refused_and_changes_nothing() {
-    let place = Place::new().await;
-    let host = host(&place, json!({})).await;
-    let id = place.submit("far", json!({})).await;
-    let old = claim(&place, &host, 20_000).await.remove(0);
-    let given_back = place.post(&format!("{host}/report"), report(&old, "release", json!({}))).await.json(200);
-    assert_eq!(given_back["results"][0]["accepted"], true);
-    let new = claim(&place, &host, 20_000).await.remove(0);
-    assert_eq!(new["attempt"], 2);
-    let single = json!({ "lease_token": old["lease_token"], "output": 1 });
-    place.post(&format!("/api/v1/tasks/{id}/succeed"), single).await.refused(409, "lease_lost", &[]);
-    let beat = json!({ "tasks": [{ "lease_token": old["lease_token"] }, { "lease_token": new["lease_token"] }] });
-    let answer = place.post(&format!("{host}/heartbeat"), beat).await.json(200);
-    assert_eq!(answer["cancel"], json!([old["lease_token"]]));
-    let guessed = json!({ "lease_token": "1.2.0000000000000000", "output": 1 });
-    place.post(&format!("/api/v1/tasks/{id}/succeed"), guessed).await.refused(409, "lease_lost", &[]);
-    let single = json!({ "lease_token": new["lease_token"], "output": 2 });
-    place.post(&format!("/api/v1/tasks/{id}/succeed"), single).await.json(200);
-    assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["output"], 2);
+    for over in BOTH {
+        let place = Place::new().await;
+        let host = over.host(&place, json!({})).await;
+        let id = place.submit("far", json!({})).await;
+        let old = over.claim(&place, &host).await.remove(0);
+        let given_back = over.report(&place, &host, report(&old, "release", json!({}))).await;
+        assert_eq!(given_back["results"][0]["accepted"], true);
+        let new = over.claim(&place, &host).await.remove(0);
+        assert_eq!(new["attempt"], 2);
+        let single = json!({ "lease_token": old["lease_token"], "output": 1 });
+        place.post(&format!("/api/v1/tasks/{id}/succeed"), single).await.refused(409, "lease_lost", &[]);
+        let beat = json!({ "tasks": [{ "lease_token": old["lease_token"] }, { "lease_token": new["lease_token"] }] });
+        let answer = over.beat(&place, &host, beat).await;
+        assert_eq!(answer["cancel"], json!([old["lease_token"]]));
+        let guessed = json!({ "lease_token": "1.2.0000000000000000", "output": 1 });
+        place.post(&format!("/api/v1/tasks/{id}/succeed"), guessed).await.refused(409, "lease_lost", &[]);
+        let single = json!({ "lease_token": new["lease_token"], "output": 2 });
+        place.post(&format!("/api/v1/tasks/{id}/succeed"), single).await.json(200);
+        assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["output"], 2);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_retried_by_the_rules_that_the_host_gave() {
-    let place = Place::new().await;
-    let worker =
-        json!({ "name": "far", "queue": "gpu", "retry": { "max_attempts": 2, "delay_ms": 1, "jitter": "none" } });
-    let host = host(&place, json!({ "workers": [worker], "queues": ["gpu"] })).await;
-    let id = place.submit("far", json!({})).await;
-    assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["queue"], "gpu");
-    for last in [false, true] {
-        let task = claim(&place, &host, 20_000).await.remove(0);
-        assert_eq!(task["last_attempt"], last);
-        let why = json!({ "error": { "category": "unavailable", "message": "away" } });
-        place.post(&format!("{host}/report"), report(&task, "fail", why)).await.json(200);
+    for over in BOTH {
+        let place = Place::new().await;
+        let worker =
+            json!({ "name": "far", "queue": "gpu", "retry": { "max_attempts": 2, "delay_ms": 1, "jitter": "none" } });
+        let host = over.host(&place, json!({ "workers": [worker], "queues": ["gpu"] })).await;
+        let id = place.submit("far", json!({})).await;
+        assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["queue"], "gpu");
+        for last in [false, true] {
+            let task = over.claim(&place, &host).await.remove(0);
+            assert_eq!(task["last_attempt"], last);
+            let why = json!({ "error": { "category": "unavailable", "message": "away" } });
+            over.report(&place, &host, report(&task, "fail", why)).await;
+        }
+        let task = place.get(&format!("/api/v1/tasks/{id}")).await.json(200);
+        assert_eq!((&task["state"], &task["error"]["message"]), (&json!("failed"), &json!("away")));
+        let other = json!({ "worker": "far", "queue": "cpu" });
+        let other = place.post("/api/v1/tasks", other).await.json(201);
+        assert_eq!(claim(&place, &host, 0).await.len(), 0, "the host does not serve that queue");
+        let task = place.get(&format!("/api/v1/tasks/{}", other["id"].as_str().unwrap())).await.json(200);
+        assert!(
+            task["reason"].as_str().unwrap().contains("0 workers listen on queue `cpu` for worker `far`"),
+            "{task}"
+        );
     }
-    let task = place.get(&format!("/api/v1/tasks/{id}")).await.json(200);
-    assert_eq!((&task["state"], &task["error"]["message"]), (&json!("failed"), &json!("away")));
-    let other = json!({ "worker": "far", "queue": "cpu" });
-    let other = place.post("/api/v1/tasks", other).await.json(201);
-    assert_eq!(claim(&place, &host, 0).await.len(), 0, "the host does not serve that queue");
-    let task = place.get(&format!("/api/v1/tasks/{}", other["id"].as_str().unwrap())).await.json(200);
-    assert!(task["reason"].as_str().unwrap().contains("0 workers listen on queue `cpu` for worker `far`"), "{task}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_task_is_told_with_the_heartbeat() {
-    let place = Place::new().await;
-    let host = host(&place, json!({})).await;
-    let id = place.submit("far", json!({})).await;
-    let task = claim(&place, &host, 20_000).await.remove(0);
-    place.post(&format!("/api/v1/tasks/{id}/cancel"), Value::Null).await.json(200);
-    let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });
-    let answer = place.post(&format!("{host}/heartbeat"), beat).await.json(200);
-    assert_eq!(answer["cancel"], json!([task["lease_token"]]));
-    let late = place.post(&format!("{host}/report"), report(&task, "succeed", json!({ "output": 1 }))).await.json(200);
-    assert_eq!(late["results"][0]["code"], "lease_lost");
-    assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["state"], "cancelled");
+    for over in BOTH {
+        let place = Place::new().await;
+        let host = over.host(&place, json!({})).await;
+        let id = place.submit("far", json!({})).await;
+        let task = over.claim(&place, &host).await.remove(0);
+        place.post(&format!("/api/v1/tasks/{id}/cancel"), Value::Null).await.json(200);
+        let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });
+        let answer = over.beat(&place, &host, beat).await;
+        assert_eq!(answer["cancel"], json!([task["lease_token"]]));
+        let late = over.report(&place, &host, report(&task, "succeed", json!({ "output": 1 }))).await;
+        assert_eq!(late["results"][0]["code"], "lease_lost");
+        assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["state"], "cancelled");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,20 +242,22 @@ async fn a_host_that_goes_away_while_it_waits_takes_nothing_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leases_outlive_a_restart_of_the_server() {
-    let place = Place::new().await;
-    let before = host(&place, json!({})).await;
-    let id = place.submit("far", json!({})).await;
-    let task = claim(&place, &before, 20_000).await.remove(0);
-    let place = place.again().await;
-    let after = host(&place, json!({})).await;
-    // A host that came later has not replaced it: it would receive the other's work.
-    place.post(&format!("{before}/claim"), json!({})).await.refused(404, "not_found", &[]);
-    assert_ne!(before, after);
-    let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });
-    assert_eq!(place.post(&format!("{after}/heartbeat"), beat).await.json(200)["cancel"], json!([]));
-    let done = place.post(&format!("{after}/report"), report(&task, "succeed", json!({ "output": 3 }))).await.json(200);
-    assert_eq!(done["results"][0]["accepted"], true, "{done}");
-    assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["output"], 3);
+    for over in BOTH {
+        let place = Place::new().await;
+        let before = over.host(&place, json!({})).await;
+        let id = place.submit("far", json!({})).await;
+        let task = over.claim(&place, &before).await.remove(0);
+        let place = place.again().await;
+        let after = over.host(&place, json!({})).await;
+        // A host that came later has not replaced it: it would receive the other's work.
+        place.post(&format!("{before}/claim"), json!({})).await.refused(404, "not_found", &[]);
+        assert_ne!(before, after);
+        let beat = json!({ "tasks": [{ "lease_token": task["lease_token"] }] });
+        assert_eq!(over.beat(&place, &after, beat).await["cancel"], json!([]));
+        let done = over.report(&place, &after, report(&task, "succeed", json!({ "output": 3 }))).await;
+        assert_eq!(done["results"][0]["accepted"], true, "{done}");
+        assert_eq!(place.get(&format!("/api/v1/tasks/{id}")).await.json(200)["output"], 3);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

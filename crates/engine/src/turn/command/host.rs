@@ -27,6 +27,9 @@ pub struct Claim {
     pub wanted: ClaimFilter,
     /// Maximum number of tasks.
     pub most: u32,
+    /// Whether it is decided after all else of its turn, so that it gets what the other commands make ready.
+    #[serde(default)]
+    pub late: bool,
 }
 
 /// Eviction of worker hosts: their tasks go to others.
