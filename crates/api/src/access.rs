@@ -152,3 +152,11 @@ pub struct AuditCheck {
     /// The faults, at most ten.
     pub faults: Vec<String>,
 }
+
+/// The token of the folder was replaced. The new one stands in the file `token` of the folder alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TokenRotated {
+    /// Time.
+    pub rotated_at: String,
+}

@@ -6,12 +6,12 @@ use std::{future::Future, pin::Pin};
 #[cfg(feature = "client")]
 use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
-    Answer, ApprovalList, ArtifactPage, AuditPage, BatchSubmitted, Budget, BudgetList, CallPage, CallQuery,
-    ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage, JournalQuery, Key,
-    KeyCreated, KeyList, LogLines, NewKey, Paging, Paused, Publish, QueueList, Reason, Rerun, Restarted, Rollback, Run,
-    RunPage, RunQuery, Scale, Script, ScriptList, ServerHealth, SetBudget, Signal, StartRun, StartedRun, StepList,
-    SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery, Version, VersionDeleted, VersionDiff, VersionPage,
-    VersionSource, Worker, WorkerList, WorkersStatus,
+    Answer, ApprovalList, ArtifactPage, AuditPage, BatchSubmitted, Budget, BudgetList, BudgetReset, CallPage,
+    CallQuery, ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage,
+    JournalQuery, Key, KeyCreated, KeyList, LogLines, NewKey, Paging, Paused, Publish, QueueList, Reason, Rerun,
+    ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale, Script, ScriptList, ServerHealth, SetBudget,
+    Signal, StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery,
+    TokenRotated, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
 };
 
 /// The pending answer of a use case.
@@ -179,6 +179,9 @@ interface! {
     /// Sets or raises a budget.
     fn set_budget(request: SetBudget) -> Budget
         = client path => client.post(&path.of("/api/v1/budgets"), &request);
+    /// Gives a budget the limit of the configuration file again.
+    fn reset_budget(request: ResetBudget) -> BudgetReset
+        = client path => client.post(&path.of("/api/v1/budgets/reset"), &request);
     /// Returns a report of spending.
     fn cost(query: CostQuery) -> CostReport = client path => client.get(&path.of("/api/v1/cost").query(&query));
     /// Returns calls of models, newest first.
@@ -193,6 +196,8 @@ interface! {
     fn create_key(request: NewKey) -> KeyCreated = client path => client.post(&path.of("/api/v1/keys"), &request);
     /// Revokes a key.
     fn revoke_key(id: &'a str) -> Key = client path => client.delete(&path.of("/api/v1/keys").at(id));
+    /// Replaces the token of the folder.
+    fn rotate_token() -> TokenRotated = client path => client.post(&path.of("/api/v1/token/rotate"), &Nothing {});
     /// Returns administrative acts, newest first.
     fn audit(page: Paging) -> AuditPage = client path => client.get(&path.of("/api/v1/audit").query(&page));
     /// Returns the overall health.

@@ -40,7 +40,7 @@ mod waiting;
 mod worker;
 mod workflow;
 
-pub use access::{AuditCheck, AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket};
+pub use access::{AuditCheck, AuditEntry, AuditPage, Key, KeyCreated, KeyList, NewKey, Ticket, TokenRotated};
 pub use artifact::{Artifact, ArtifactPage};
 pub use bulk::{
     BulkDead, BulkRefusal, BulkResult, BulkRuns, BulkTasks, DeadAct, DeadGroup, DeadGroups, RunAct, TaskAct,
@@ -70,7 +70,7 @@ pub use live_frame::{
     BudgetDelta, CallDelta, GateDelta, LiveFrame, LiveRates, LiveRequest, LiveStats, RefusedTopic, RunDelta, TaskDelta,
     TextDelta,
 };
-pub use money::{Budget, BudgetList, CallPage, Cost, CostReport, ModelCall, SetBudget};
+pub use money::{Budget, BudgetList, BudgetReset, CallPage, Cost, CostReport, ModelCall, ResetBudget, SetBudget};
 pub use problem::{Problem, code};
 pub use query::{
     CallQuery, CostQuery, DeadQuery, DiffQuery, ItemQuery, JournalQuery, LogQuery, Paging, RunQuery, StepQuery,

@@ -19,6 +19,12 @@ pub struct Budget {
     pub spent_nanousd: u64,
     /// Time of the last change.
     pub set_at: String,
+    /// Whether the limit is that of the configuration file. Otherwise it was set by hand or by a key or script.
+    #[serde(default)]
+    pub of_file: bool,
+    /// The key that set the limit by hand, or `token`; missing when the audit trail does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<String>,
 }
 
 /// Budgets.
@@ -41,6 +47,29 @@ pub struct SetBudget {
     /// The tenant that owns the account; the key's by default. Only admins of tenant 1 set those of other tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<u32>,
+}
+
+/// A budget that gets the limit of the configuration file again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ResetBudget {
+    /// The account.
+    pub account: String,
+    /// The tenant that owns the account; the key's by default. Only admins of tenant 1 reset those of other tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<u32>,
+}
+
+/// The limit of a budget after a reset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BudgetReset {
+    /// The account.
+    pub account: String,
+    /// Its limit; missing when the account is unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_nanousd: Option<u64>,
 }
 
 /// The spending of one account.

@@ -45,6 +45,9 @@ pub struct ScriptProcess {
     /// Time of its next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start: Option<String>,
+    /// The account that has no money for it, and what lifts that, while the process is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
     /// Number of starts.
     #[serde(default)]
     pub runs: u64,

@@ -158,6 +158,8 @@ words! {
         Finished = "finished",
         /// Failed too often, and is not restarted.
         Crashed = "crashed",
+        /// Ended because its money is used up, and started when there is more.
+        Parked = "parked",
     }
     /// A role of a key.
     Role {
@@ -171,6 +173,8 @@ words! {
         Viewer = "viewer",
         /// Claim tasks and report on them, and nothing else.
         Worker = "worker",
+        /// Read the metrics, and nothing else.
+        Metrics = "metrics",
     }
     /// A kind of action that a key allows or not.
     Right {
@@ -233,6 +237,8 @@ words! {
         WorkerFinished = "worker_finished",
         /// A process of a script failed too often.
         WorkerCrashed = "worker_crashed",
+        /// A process of a script waits for money.
+        WorkerParked = "worker_parked",
         /// A script was found.
         WorkerFound = "worker_found",
         /// The file of a script was changed.

@@ -15,10 +15,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::{
-    app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, counts::CountsMemory, events::Hub,
-    health_checks::Results, history::Recorder, host_ids::HostIds, host_registry::Hosts, keyring::Keyring,
-    ledger::EngineLedger, live::ChangeLog, machine::Machine, progress::Progress, results::ResultStreams,
-    session::Session, sessions::Codes, settings::Settings, turns::Turns, worker_stats::Stats,
+    app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, counts::CountsMemory,
+    disk::BuiltInChecks, events::Hub, health_checks::Results, history::Recorder, host_ids::HostIds,
+    host_registry::Hosts, keyring::Keyring, ledger::EngineLedger, live::ChangeLog, machine::Machine,
+    progress::Progress, results::ResultStreams, session::Session, sessions::Codes, settings::Settings, turns::Turns,
+    worker_stats::Stats,
 };
 
 /// List queries at once: fewer than the store has readers, so that a single row can always be read.
@@ -78,6 +79,7 @@ pub(crate) struct Memory {
     /// Streams of results.
     pub(crate) results: ResultStreams,
     pub(crate) checks: Results,
+    pub(crate) built_in: Arc<BuiltInChecks>,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) started_ms: u64,
     /// Time of the last readiness check of the store, and whether it answered.
@@ -112,6 +114,7 @@ impl Memory {
             progress: Arc::default(),
             results: ResultStreams::default(),
             checks: Results::new(steady_ms),
+            built_in: Arc::default(),
             draining: watch::Sender::new(false),
             started_ms: steady_ms,
             store_answered: tokio::sync::Mutex::default(),

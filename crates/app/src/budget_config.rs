@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kapelle_core::{Account, Money, TenantId};
+use kapelle_core::{Account, Money, TenantId, yaml::nearest};
 use kapelle_engine::NO_LIMIT;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,26 @@ impl TenantBudgets {
 }
 
 impl BudgetsConfig {
+    /// Returns the limits of workers that are not among the known names: nobody spends from them. A worker of a host
+    /// that has not registered yet is unknown, too.
+    #[must_use]
+    pub fn unknown_workers(&self, known: &[String]) -> Vec<ConfigProblem> {
+        let common = self.workers.keys().map(|name| (format!("budgets.workers.{name}"), name));
+        let single = self.tenants.iter().flat_map(|(tenant, budgets)| {
+            budgets.workers.keys().map(move |name| (format!("budgets.tenants.{tenant}.workers.{name}"), name))
+        });
+        let unknown = common.chain(single).filter(|(_, name)| !known.contains(name));
+        let problem = |(field, name): (String, &String)| {
+            let near = nearest(name, known.iter().map(String::as_str));
+            let hint = near.map_or_else(
+                || "a worker host that registers it makes it known".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            ConfigProblem::at(field, format!("no worker or script is called `{name}`; {hint}"))
+        };
+        unknown.map(problem).collect()
+    }
+
     /// Returns the limits by tenant and account. Those of [`TenantId::EACH`] apply to each tenant but the first, which
     /// has them as its own.
     ///

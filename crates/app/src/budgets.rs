@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kapelle_api as api;
 use kapelle_core::{Account, Money, TenantId};
 use kapelle_engine::{LimitBy, NO_LIMIT, command};
-use kapelle_store::{BudgetRow, Reader};
+use kapelle_store::{BudgetRow, Page, Reader};
 
 use crate::{
     app::App,
@@ -59,11 +59,44 @@ impl App {
     pub async fn budgets(self: &Arc<Self>, by: &Caller) -> Result<api::BudgetList, AppError> {
         by.allow(Permission::Read)?;
         let of = (!by.sees_all()).then_some(by.tenant);
-        let listed = self.list_for(by.tenant, move |app| {
-            let found = standing(app.reader(), of, app.now())?;
-            Ok(api::BudgetList { budgets: found.iter().map(|(row, spent)| budget(row, *spent)).collect() })
-        });
-        listed.await
+        let listed = move |app: &App| Ok(api::BudgetList { budgets: listed(app.reader(), of, app.now())? });
+        self.list_for(by.tenant, listed).await
+    }
+
+    /// Gives an account the limit of the configuration file again; without one it is unlimited. A tenant's admin gives
+    /// up the tenant's own limit.
+    ///
+    /// # Errors
+    /// When the account is invalid, has no budget, or belongs to another tenant.
+    pub async fn reset_budget(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: api::ResetBudget,
+    ) -> Result<api::BudgetReset, AppError> {
+        by.allow(Permission::Administer)?;
+        let account = Account::parse(&given.account).map_err(|error| AppError::input("account", error))?;
+        let owner = by.tenant == TenantId::DEFAULT;
+        let tenant = TenantId(given.tenant.unwrap_or(by.tenant.0));
+        if tenant != by.tenant && !owner {
+            return Err(AppError::forbidden("tenant: only admins of tenant 1 reset the budgets of other tenants"));
+        }
+        let limit_of = move |app: &App, account: &Account| -> Result<Option<Money>, AppError> {
+            let found = standing(app.reader(), Some(tenant), app.now())?;
+            let own = found.into_iter().find(|(row, _)| row.account == *account && row.tenant == tenant);
+            Ok(own.map(|(row, _)| row.limit))
+        };
+        let wanted = account.clone();
+        if self.list_for(by.tenant, move |app| limit_of(app, &wanted)).await?.is_none() {
+            return Err(AppError::not_found(format!("a budget of {}", account.shown())));
+        }
+        let limit_by = if owner { LimitBy::OwnerReset } else { LimitBy::TenantReset };
+        let command = command::SetLimit { tenant, account: account.clone(), limit: NO_LIMIT, by: limit_by };
+        let of = if tenant == by.tenant { String::new() } else { format!(" of tenant {}", tenant.0) };
+        self.act(by, "budget.reset", &format!("{}{of}", account.written()), command).await?;
+        self.ledger.stir();
+        let wanted = account.clone();
+        let limit = self.list_for(by.tenant, move |app| limit_of(app, &wanted)).await?;
+        Ok(api::BudgetReset { account: account.written(), limit_nanousd: limit.map(|limit| limit.0) })
     }
 
     /// Sets the limit of an account. Tasks that the limit now allows continue.
@@ -133,7 +166,36 @@ fn budget(row: &BudgetRow, spent: Money) -> api::Budget {
         limit_nanousd: row.limit.0,
         spent_nanousd: spent.0,
         set_at: to_api::time(row.at),
+        of_file: row.own.is_none() && row.base == row.limit,
+        set_by: None,
     }
+}
+
+/// Returns the budgets of a tenant or of all, each with its limit in force, its spending, and who set it by hand.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn listed(
+    reader: &dyn Reader,
+    tenant: Option<TenantId>,
+    now: kapelle_core::Timestamp,
+) -> Result<Vec<api::Budget>, Error> {
+    let found = standing(reader, tenant, now)?;
+    let acts = reader.audit(tenant.unwrap_or(TenantId::DEFAULT), Page { before: None, most: MOST })?;
+    let by = |row: &BudgetRow| {
+        // The resource is the account, then the tenant where it is another one, then the amount.
+        let of = |act: &&kapelle_store::AuditRow| {
+            let mut words = act.act.resource.split(' ');
+            &*act.act.action == "budget.set" && words.next() == Some(row.account.written().as_str())
+        };
+        acts.iter().find(of).map(|act| act.act.actor.to_string())
+    };
+    let shown = found.iter().map(|(row, spent)| {
+        let shown = budget(row, *spent);
+        let set_by = if shown.of_file { None } else { by(row) };
+        api::Budget { set_by, ..shown }
+    });
+    Ok(shown.collect())
 }
 
 /// Returns the limit that was granted to a tenant's account: for it alone, or for each tenant. `None` when it is

@@ -14,6 +14,8 @@ pub enum Permission {
     Known,
     /// See tasks, runs, workers and queues.
     Read,
+    /// Read the metrics.
+    Scrape,
     /// Submit tasks and start runs, and cancel them.
     Submit,
     /// Answer steps that wait for a person.
@@ -41,11 +43,14 @@ pub enum Role {
     Viewer,
     /// Claim tasks and report on them, and nothing else.
     Worker,
+    /// Read the metrics, and nothing else.
+    Metrics,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 5] = [Role::Admin, Role::Operator, Role::Developer, Role::Viewer, Role::Worker];
+    pub const ALL: [Role; 6] =
+        [Role::Admin, Role::Operator, Role::Developer, Role::Viewer, Role::Worker, Role::Metrics];
 
     /// The word for it.
     #[must_use]
@@ -56,6 +61,7 @@ impl Role {
             Role::Developer => "developer",
             Role::Viewer => "viewer",
             Role::Worker => "worker",
+            Role::Metrics => "metrics",
         }
     }
 
@@ -68,13 +74,14 @@ impl Role {
     /// Says whether the role has the permission. Anything not listed is refused.
     #[must_use]
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{Approve, Ask, Known, Operate, Public, Read, Submit, Work};
+        use Permission::{Approve, Ask, Known, Operate, Public, Read, Scrape, Submit, Work};
         match self {
             Role::Admin => true,
-            Role::Operator => matches!(permission, Public | Known | Read | Submit | Approve | Operate | Ask),
-            Role::Developer => matches!(permission, Public | Known | Read | Submit | Ask),
-            Role::Viewer => matches!(permission, Public | Known | Read),
+            Role::Operator => matches!(permission, Public | Known | Read | Scrape | Submit | Approve | Operate | Ask),
+            Role::Developer => matches!(permission, Public | Known | Read | Scrape | Submit | Ask),
+            Role::Viewer => matches!(permission, Public | Known | Read | Scrape),
             Role::Worker => matches!(permission, Public | Known | Work),
+            Role::Metrics => matches!(permission, Public | Known | Scrape),
         }
     }
 }

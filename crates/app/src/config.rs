@@ -7,7 +7,9 @@ use kapelle_engine::{Options, QueueOptions};
 use kapelle_gateway::GatewayConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{budget_config::BudgetsConfig, config_file::ConfigFile, health_config::HealthConfig};
+use crate::{
+    budget_config::BudgetsConfig, config_file::ConfigFile, health_config::HealthConfig, log_config::LogConfig,
+};
 
 /// Milliseconds of the shortest and the longest lease.
 const LEASE_LEAST: u64 = 1_000;
@@ -41,6 +43,8 @@ pub struct Config {
     pub lease: String,
     /// Health checks of the server.
     pub health: HealthConfig,
+    /// The log of the server.
+    pub log: LogConfig,
 }
 
 /// A queue.
@@ -96,6 +100,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             lease: "15s".to_owned(),
             health: HealthConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -114,6 +119,13 @@ impl ConfigProblem {
     pub(crate) fn at(field: impl Into<String>, message: impl fmt::Display) -> ConfigProblem {
         ConfigProblem { field: field.into(), message: message.to_string() }
     }
+}
+
+/// The top-level keys whose change takes effect while the server runs.
+pub(crate) const RELOADED: [&str; 5] = ["providers", "models", "prices", "fallback", "budgets"];
+
+fn problem_of(part: &GatewayConfig) -> Option<ConfigProblem> {
+    part.check().err().map(|error| ConfigProblem::at(error.place, error.message))
 }
 
 impl Config {
@@ -136,17 +148,68 @@ impl Config {
         for (name, queue) in defaults.queues {
             config.queues.entry(name).or_insert(queue);
         }
-        config.check().map_err(|problem| read.placed(&problem))?;
-        Ok(config)
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(read.placed(&problems)) }
     }
 
-    /// Checks what depends on several values, or on more than the type of a value.
-    ///
-    /// # Errors
-    /// The first invalid field.
-    pub fn check(&self) -> Result<(), ConfigProblem> {
-        self.options()?;
-        self.gateway().check().map_err(|error| ConfigProblem::at(error.place, error.message))
+    /// Returns every problem that depends on several values, or on more than the type of a value.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems: Vec<ConfigProblem> = self.gateway_parts().filter_map(|part| problem_of(&part)).collect();
+        let engine = self.engine_parts();
+        problems.extend(engine.iter().filter_map(|part| part.options().err()));
+        problems.sort_by(|a, b| a.field.cmp(&b.field));
+        problems.dedup();
+        problems
+    }
+
+    /// Returns a configuration for each alias and each price, with that one alone.
+    fn gateway_parts(&self) -> impl Iterator<Item = GatewayConfig> {
+        let whole = self.gateway();
+        let bare = GatewayConfig { models: BTreeMap::new(), prices: BTreeMap::new(), ..whole.clone() };
+        let (of_alias, of_price) = (bare.clone(), bare.clone());
+        let aliases = whole.models.into_iter();
+        let aliases = aliases.map(move |one| GatewayConfig { models: BTreeMap::from([one]), ..of_alias.clone() });
+        let prices = whole.prices.into_iter();
+        let prices = prices.map(move |one| GatewayConfig { prices: BTreeMap::from([one]), ..of_price.clone() });
+        std::iter::once(bare).chain(aliases).chain(prices)
+    }
+
+    /// Returns configurations that each hold one part of this one that the engine reads, and defaults otherwise.
+    fn engine_parts(&self) -> Vec<Config> {
+        let default = Config::default;
+        let mut parts = vec![
+            Config { budgets: self.budgets.clone(), ..default() },
+            Config { ageing: self.ageing.clone(), ..default() },
+            Config { retention: self.retention.clone(), ..default() },
+            Config { lease: self.lease.clone(), ..default() },
+        ];
+        let one = |name: &String, queue: &QueueConfig| BTreeMap::from([(name.clone(), queue.clone())]);
+        parts.extend(self.queues.iter().map(|(name, queue)| Config { queues: one(name, queue), ..default() }));
+        let one = |name: &String, value: &String| BTreeMap::from([(name.clone(), value.clone())]);
+        parts.extend(self.labels.iter().map(|(name, value)| Config { labels: one(name, value), ..default() }));
+        // The number of a check is part of the name of its field.
+        parts.extend((1..=self.health.checks.len()).map(|count| {
+            let checks = self.health.checks[..count].to_vec();
+            Config { health: HealthConfig { checks }, ..default() }
+        }));
+        parts
+    }
+
+    /// Returns the top-level keys whose change takes effect only at the next start.
+    #[must_use]
+    pub fn restart_keys(&self, changed: &Config) -> Vec<&'static str> {
+        let differs = [
+            ("listen", self.listen != changed.listen),
+            ("queues", self.queues != changed.queues),
+            ("ageing", self.ageing != changed.ageing),
+            ("retention", self.retention != changed.retention),
+            ("labels", self.labels != changed.labels),
+            ("lease", self.lease != changed.lease),
+            ("health", self.health != changed.health),
+            ("log", self.log != changed.log),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
     /// Returns the configuration of the gateway.

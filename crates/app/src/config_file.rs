@@ -13,7 +13,7 @@ const COUNT: Shape = Shape::Whole { least: 1, most: MOST };
 const SLOTS: Shape = Shape::Whole { least: 0, most: MOST };
 const BOUND: Shape = Shape::Number { least: 0.0, most: f64::MAX };
 
-static CONFIG: Table = Table {
+pub(crate) static CONFIG: Table = Table {
     name: "kapelle.yaml",
     about: "The configuration of a project.",
     required: &[],
@@ -30,6 +30,7 @@ static CONFIG: Table = Table {
         key("labels", Shape::Map(&Shape::Text), "Labels of this process."),
         key("lease", Shape::Duration, "Silence after which a worker host loses its tasks."),
         key("health", Shape::Object(&HEALTH), "Health checks of the server."),
+        key("log", Shape::Object(&LOG), "The log of the server, on standard error."),
     ],
 };
 
@@ -206,6 +207,17 @@ static CHECK: Table = Table {
     ],
 };
 
+static LOG: Table = Table {
+    name: "log",
+    about: "The log of the server, on standard error.",
+    required: &[],
+    keys: &[
+        key("format", Shape::OneOf(&["text", "json"]), "The form of a line."),
+        key("level", Shape::OneOf(&["error", "warn", "info", "debug"]), "The least important lines that are written."),
+        key("access", Shape::Flag, "Whether requests are logged at the level `info` instead of `debug`."),
+    ],
+};
+
 /// A configuration file: its values and their positions.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
@@ -254,27 +266,31 @@ impl ConfigFile {
         &self.text
     }
 
-    /// Returns a problem with the position of the invalid value; without a position when the value is not in the file.
+    /// Returns problems with the positions of the invalid values; without a position when the value is not in the file.
     #[must_use]
-    pub fn placed(&self, problem: &ConfigProblem) -> Problems {
-        let place = yaml::document(self.text.as_bytes(), &self.name, FORM, |document| {
-            let place = document.root.map(|root| {
+    pub fn placed(&self, found: &[ConfigProblem]) -> Problems {
+        let places = yaml::document(self.text.as_bytes(), &self.name, FORM, |document| {
+            let root = document.root;
+            let place = |problem: &ConfigProblem| {
+                let Some(root) = &root else { return yaml::Place::default() };
                 let node = root.at_path(&problem.field);
                 // Only the file as a whole was reached: the value is not in it.
-                if std::ptr::eq(node, &raw const root) { yaml::Place::default() } else { node.place }
-            });
-            Ok(place.unwrap_or_default())
+                if std::ptr::eq(node, &raw const *root) { yaml::Place::default() } else { node.place }
+            };
+            Ok(found.iter().map(place).collect::<Vec<_>>())
         });
-        let place = place.unwrap_or_default();
+        let places = places.unwrap_or_default().into_iter().chain(std::iter::repeat(yaml::Place::default()));
         let mut problems = Problems::none(&self.name);
-        problems.push(Problem {
-            line: place.line,
-            column: place.column,
-            field: problem.field.clone(),
-            message: problem.message.clone(),
-            hint: None,
-        });
-        problems
+        for (problem, place) in found.iter().zip(places) {
+            problems.push(Problem {
+                line: place.line,
+                column: place.column,
+                field: problem.field.clone(),
+                message: problem.message.clone(),
+                hint: None,
+            });
+        }
+        problems.sorted()
     }
 }
 
@@ -306,7 +322,8 @@ mod tests {
                     fallback: false\r\nbudgets: { day: 10, tenant: 0.000000001, queues: { q: 1.10 }, workers: { w: $3 }, tenants: { 2: { day: 1, tenant: 2, queues: { q: 1 }, workers: { w: 1 } } } }\r\n\
                     queues: { q: { slots: 2, per_key: 3 }, r: { slots: 1, per_key: { limit: 1, when_full: reject } } }\r\n\
                     ageing: 0\r\nretention: { tasks: 0, runs: 1d }\r\nlabels: { gpu: on }\r\nlease: 20s\r\n\
-                    health: { checks: [{ name: n, measure: queue_depth, of: q, over: 1.5, at_least: 2, critical: true }, { name: m, measure: hosts, under: 1 }] }\r\n";
+                    health: { checks: [{ name: n, measure: queue_depth, of: q, over: 1.5, at_least: 2, critical: true }, { name: m, measure: hosts, under: 1 }] }\r\n\
+                    log: { format: json, level: debug, access: true }\r\n";
         let config = Config::parse(text, "kapelle.yaml").unwrap();
         assert_eq!(config.prices["p/m"].input, "0.15");
         assert_eq!((config.budgets.day.as_deref(), config.budgets.queues["q"].as_str()), (Some("10"), "1.10"));
@@ -358,7 +375,8 @@ mod tests {
                 "put it into a variable (or `.env`) and write `api_key_env: VARIABLE`",
             ),
             ("modles: {}", "k:1:1: modles: unknown key `modles` (did you mean `models`?)"),
-            ("log: debug", "(set the variable KAPELLE_LOG"),
+            ("log: debug", "k:1:6: log: expected a map with the keys format, level, access, found text"),
+            ("verbose: true", "(write `log: { level: debug }`"),
             ("models: { fast: { chain: [nobody/x] } }", "k:1:27: models.fast.chain[0]: there is no provider `nobody`"),
             ("models: { fast: { chain: [] } }", "models.fast.chain: the chain is empty"),
             ("listen: a\nlisten: b", "k:2:1: `listen` is given twice (it is on line 1 already)"),

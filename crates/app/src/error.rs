@@ -42,6 +42,9 @@ pub enum Error {
     /// A use case refused the request, for another reason than its inputs.
     #[error(transparent)]
     Refused(AppError),
+    /// A backup cannot be made or restored.
+    #[error("{0}")]
+    Backup(String),
     /// A name is invalid.
     #[error(transparent)]
     Name(#[from] kapelle_core::name::NameError),

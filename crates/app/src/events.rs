@@ -147,7 +147,7 @@ impl Hub {
                 };
                 self.publish(*tenant, body);
             }
-            Notice::Lease { .. } | Notice::Drawn(_) | Notice::Spent(_) | Notice::Changed(_) => {}
+            Notice::Lease { .. } | Notice::Drawn(_) | Notice::Spent(_) | Notice::Changed(_) | Notice::Full(_) => {}
         }
     }
 

@@ -3,29 +3,34 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use kapelle_core::{
     Money, Name, TaskId, TenantId,
+    account::day_of,
     worker::{TaskContext, Worker, WorkerSpec},
 };
-use kapelle_engine::{Engine, command};
+use kapelle_engine::{Clock, Engine, command};
 use kapelle_gateway::{
-    TokenId,
+    Gateway, TokenId,
     replay::TaskKey,
     tokens::{Issued, Scope, TokenIssuer},
 };
 use kapelle_scripts::{
-    Access, Fleet, FleetEvent, FleetOptions, TokenSource,
+    Access, Fleet, FleetEvent, FleetOptions, Shortage, TokenSource,
     environment::Surroundings,
     fleet::{Keeps, WorkerSink},
 };
 use kapelle_supervisor::helper_process::Helper;
 use kapelle_workers::Catalogue;
 
-use crate::app::App;
+use crate::{
+    app::App,
+    ledger::EngineLedger,
+    shortages::{Refused, has_room},
+};
 
 /// The folder for logs of scripts, in the folder of the state.
 pub(crate) const LOGS: &str = "logs/workers";
@@ -56,16 +61,30 @@ impl WorkerSink for OfEngine {
 /// Tokens of the model gateway.
 struct FromIssuer {
     token_issuer: Arc<TokenIssuer>,
-    given: Mutex<(u64, HashMap<u64, TokenId>)>,
+    ledger: Arc<EngineLedger>,
+    gateway: Arc<Gateway>,
+    clock: Arc<dyn Clock>,
+    given: Mutex<(u64, HashMap<u64, Given>)>,
+}
+
+/// A token that a script has.
+struct Given {
+    token: TokenId,
+    /// The name of its process; `None` for an attempt of a task.
+    process: Option<String>,
 }
 
 impl FromIssuer {
-    fn access(&self, issued: Issued) -> Option<Access> {
+    fn given(&self) -> MutexGuard<'_, (u64, HashMap<u64, Given>)> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn access(&self, issued: Issued, process: Option<&str>) -> Option<Access> {
         let base_url = self.token_issuer.base_url()?.to_owned();
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut given = self.given();
         given.0 += 1;
         let id = given.0;
-        given.1.insert(id, issued.id);
+        given.1.insert(id, Given { token: issued.id, process: process.map(str::to_owned) });
         Some(Access { id, token: issued.token, base_url })
     }
 }
@@ -83,7 +102,7 @@ impl TokenSource for FromIssuer {
         }
         let issued =
             self.token_issuer.issue_task_token(key, attempt.attempt, scope).map_err(|error| error.to_string())?;
-        Ok(self.access(issued))
+        Ok(self.access(issued, None))
     }
 
     fn for_process(&self, worker: &Name, process: &str, budget: Option<Money>) -> Result<Option<Access>, String> {
@@ -91,14 +110,35 @@ impl TokenSource for FromIssuer {
             return Ok(None);
         }
         let issued = self.token_issuer.issue_process_token(TenantId::DEFAULT, worker.as_str(), process, budget);
-        Ok(self.access(issued.map_err(|error| error.to_string())?))
+        Ok(self.access(issued.map_err(|error| error.to_string())?, Some(process)))
     }
 
     fn revoke(&self, id: u64) {
-        let token = self.given.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&id);
-        if let Some(token) = token {
-            self.token_issuer.revoke(token);
+        let given = self.given().1.remove(&id);
+        if let Some(given) = given {
+            self.token_issuer.revoke(given.token);
+            drop(given.process.and_then(|process| self.ledger.shortages.take(&process)));
         }
+    }
+
+    fn shortage(&self, id: u64) -> Option<Shortage> {
+        let process = self.given().1.get(&id)?.process.clone()?;
+        let Refused { why, needs, own, day } = self.ledger.shortages.take(&process)?;
+        Some(Shortage { why, needs, own, day })
+    }
+
+    fn least_call(&self, model: &str) -> Option<(String, Money)> {
+        self.gateway.least_reservation(model)
+    }
+
+    fn has_room(&self, worker: &Name, shortage: &Shortage) -> bool {
+        let now = self.clock.now();
+        if shortage.own && day_of(now) == shortage.day {
+            return false;
+        }
+        let Some(engine) = self.ledger.now() else { return false };
+        // A store that fails is asked again later.
+        has_room(&**engine.reader(), worker.as_str(), shortage.needs, now).unwrap_or(false)
     }
 }
 
@@ -126,7 +166,13 @@ impl App {
             logs: self.folder.join(LOGS),
             surroundings,
             path: std::env::var_os("PATH"),
-            tokens: Arc::new(FromIssuer { token_issuer: Arc::clone(&self.token_issuer), given: Mutex::default() }),
+            tokens: Arc::new(FromIssuer {
+                token_issuer: Arc::clone(&self.token_issuer),
+                ledger: Arc::clone(&self.ledger),
+                gateway: Arc::clone(&self.gateway),
+                clock: Arc::clone(&self.clock),
+                given: Mutex::default(),
+            }),
             told: note_into(self.session.is_some().then(|| self.engine.clone())),
             worker_sink: Arc::new(OfEngine { engine: self.engine.clone(), shipped: self.shipped.clone() }),
             now: Arc::new(move || clock.now().0),

@@ -23,7 +23,7 @@ impl App {
         if !self.store_answers().await {
             return Err(AppError::unavailable("the store does not answer"));
         }
-        let failing = self.memory.checks.critical(self.steady_ms(), self.settings().checks.is_empty());
+        let failing = self.checks().into_iter().find(|checked| checked.status == api::HealthStatus::Critical);
         match failing {
             None => Ok(()),
             Some(check) => Err(AppError::unavailable(format!("the check `{}` fails: {}", check.name, check.reason))),
@@ -44,10 +44,12 @@ impl App {
         read.is_ok()
     }
 
-    /// Returns the latest results of the health checks.
+    /// Returns the built-in checks that fail, then the latest results of the health checks of the configuration.
     #[must_use]
     pub fn checks(&self) -> Vec<api::CheckResult> {
-        self.memory.checks.results(self.steady_ms(), self.settings().checks.is_empty())
+        let mut checks = self.failing_built_in();
+        checks.extend(self.memory.checks.results(self.steady_ms(), self.settings().checks.is_empty()));
+        checks
     }
 
     /// Returns the overall health.

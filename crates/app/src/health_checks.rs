@@ -41,11 +41,6 @@ impl Results {
         let (name, value) = ("checks".to_owned(), age as f64 / 1_000.0);
         vec![CheckResult { name, status: HealthStatus::Critical, value, reason }]
     }
-
-    /// Returns the first critical check that fails; `None` when all pass.
-    pub(crate) fn critical(&self, now_ms: u64, no_checks: bool) -> Option<CheckResult> {
-        self.results(now_ms, no_checks).into_iter().find(|checked| checked.status == HealthStatus::Critical)
-    }
 }
 
 impl App {
@@ -56,6 +51,7 @@ impl App {
             tick.tick().await;
             self.look_at_hosts();
             self.evict_hosts().await;
+            self.look_at_built_in().await;
             let settings = self.settings();
             if settings.checks.is_empty() {
                 continue;

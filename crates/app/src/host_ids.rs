@@ -10,7 +10,7 @@ use std::{
 use kapelle_store::private;
 
 /// The file that stores them.
-const FILE: &str = "host-numbers";
+pub(crate) const FILE: &str = "host-numbers";
 /// Numbers that are reserved at once, so that not every host costs a write.
 const BLOCK: u32 = 100;
 

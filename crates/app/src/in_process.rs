@@ -110,6 +110,7 @@ in_process! {
 
     fn budgets() -> api::BudgetList = app by => app.budgets(by).await?;
     fn set_budget(request: api::SetBudget) -> api::Budget = app by => app.set_budget(by, request).await?;
+    fn reset_budget(request: api::ResetBudget) -> api::BudgetReset = app by => app.reset_budget(by, request).await?;
     fn cost(query: api::CostQuery) -> api::CostReport = app by => app.cost(by, query).await?;
     fn calls(query: api::CallQuery) -> api::CallPage = app by => app.calls(by, query).await?;
 
@@ -117,6 +118,7 @@ in_process! {
     fn keys() -> api::KeyList = app by => app.keys(by).await?;
     fn create_key(request: api::NewKey) -> api::KeyCreated = app by => app.create_key(by, request).await?;
     fn revoke_key(id: &'a str) -> api::Key = app by => app.revoke_key(by, id).await?;
+    fn rotate_token() -> api::TokenRotated = app by => app.rotate_token(by).await?;
     fn audit(page: api::Paging) -> api::AuditPage = app by => app.audit(by, page).await?;
     fn health() -> api::ServerHealth = app _by => app.health();
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use kapelle_core::Timestamp;
+use kapelle_core::{Timestamp, approval::OWNER};
 use kapelle_store::AccessKey;
 use tokio::sync::watch;
 
@@ -75,6 +75,12 @@ impl Keyring {
         let digest = digest(token);
         let identity = Identity::new(Caller::owner("key"), digest);
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::new(identity));
+    }
+
+    /// Accepts another token of the folder in place of the present one. Everything that waits with that ends at once.
+    pub(crate) fn replace_owner(&self, token: &str) {
+        self.expel(OWNER);
+        self.admit_owner(token);
     }
 
     /// Accepts a key. One with a role unknown to this version is left out.

@@ -6,6 +6,7 @@ use kapelle_api as api;
 use kapelle_core::{Account, Money, TenantId, plain::is_deceptive};
 use kapelle_engine::{LimitBy, NO_LIMIT, command};
 use kapelle_store::{AccessKey, AccessWrite, EVERY, KeyScope};
+use serde_json::json;
 
 use crate::{
     app::App,
@@ -86,6 +87,22 @@ impl App {
         self.act(by, "key.create", &resource, command::Access { write }).await?;
         self.memory.keyring.admit(&key);
         Ok(api::KeyCreated { secret, key: to_api::key(&key) })
+    }
+
+    /// Replaces the token of the folder. The former one is refused from now on, and everything that waits with it ends.
+    /// Links and tokens of attempts that were made with it stay valid until the server restarts.
+    ///
+    /// # Errors
+    /// When the caller does not administer the server, or the file cannot be written.
+    pub async fn rotate_token(self: &Arc<Self>, by: &Caller) -> Result<api::TokenRotated, AppError> {
+        by.allow_server(Permission::Administer)?;
+        let note = json!({ "event": "token_rotated", "by": by.actor }).to_string();
+        self.act(by, "token.rotate", secrets::TOKEN_FILE, command::Note { note: Arc::from(note) }).await?;
+        let token = secrets::replace_token(&self.folder);
+        let token = token.map_err(|error| AppError::internal(format!("{}: {error}", secrets::TOKEN_FILE)))?;
+        self.memory.keyring.replace_owner(&token);
+        self.evict_hosts().await;
+        Ok(api::TokenRotated { rotated_at: to_api::time(self.now()) })
     }
 
     /// Revokes a key. Everything that waits with it ends at once, and the tasks of its worker hosts go to others.

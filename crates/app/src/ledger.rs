@@ -24,6 +24,7 @@ use crate::{
     prepaid_journal::PrepaidJournal,
     prepaid_pool::{Found, PrepaidPool},
     recorded_rerun,
+    shortages::Shortages,
 };
 
 /// The ledger of an engine. It exists before the engine, because workers begin with it.
@@ -34,6 +35,8 @@ pub(crate) struct EngineLedger {
     pool: PrepaidPool,
     /// The journal of used prepaid amounts; money is prepaid once it is there.
     taken: OnceLock<PrepaidJournal>,
+    /// Processes of scripts that lack money.
+    pub(crate) shortages: Shortages,
     /// Default time limit of an attempt.
     pub(crate) timeout: DurationMs,
 }
@@ -64,6 +67,7 @@ impl EngineLedger {
             clock,
             pool: PrepaidPool::default(),
             taken: OnceLock::new(),
+            shortages: Shortages::default(),
             timeout,
         })
     }
@@ -251,13 +255,17 @@ impl Ledger for EngineLedger {
                 purse: None,
             };
             if let Some(id) = self.begin(&engine, payer, &mut order) {
+                self.shortages.paid(payer);
                 return Ok(ReservationId(id.0.cast_unsigned()));
             }
             let mut settled = self.settled.subscribe();
             loop {
                 settled.mark_unchanged();
                 match Asked::new(engine.clone(), order.clone()).reserved().await? {
-                    Reserved::Yes(id) => return Ok(ReservationId(id.0.cast_unsigned())),
+                    Reserved::Yes(id) => {
+                        self.shortages.paid(payer);
+                        return Ok(ReservationId(id.0.cast_unsigned()));
+                    }
                     Reserved::Over => return Err(NoMoney::Over),
                     Reserved::Never { account, needs, left } => return Err(NoMoney::Spent { account, needs, left }),
                     // The sender lives as long as this ledger, so waiting cannot fail.
@@ -280,6 +288,7 @@ impl Ledger for EngineLedger {
     }
 
     fn short(&self, payer: &Payer, why: &NoMoney) {
+        self.shortages.note(payer, why, self.clock.now());
         let NoMoney::Spent { needs, .. } = why else { return };
         if let Some(task) = payer.task().filter(|_| payer.attempt > 0) {
             self.tell(command::Short { task, attempt: payer.attempt, needs: *needs });

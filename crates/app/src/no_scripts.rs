@@ -1,5 +1,7 @@
 //! The use cases of scripts where none are supervised: no script exists.
 
+use std::collections::BTreeMap;
+
 use kapelle_api as api;
 use kapelle_core::{Name, TenantId};
 use serde_json::Value;
@@ -39,6 +41,10 @@ impl App {
 
     pub(crate) fn script_counts(&self) -> Option<Value> {
         None
+    }
+
+    pub(crate) fn measured_scripts(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+        (BTreeMap::new(), BTreeMap::new())
     }
 
     /// The scripts of the folder of workers: none.

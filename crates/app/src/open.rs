@@ -17,6 +17,7 @@ use crate::{
     app::{App, Memory},
     at_rest::Rest,
     config::Config,
+    disk,
     error::Error,
     ledger::EngineLedger,
     prepaid_journal::{self, PrepaidJournal},
@@ -57,6 +58,8 @@ pub struct Parts {
     pub idle: bool,
     /// Whether every end of a task is written to `session.log`.
     pub session: bool,
+    /// Whether the folder comes from a backup, so that the attempts of worker hosts are voided, too.
+    pub restored: bool,
 }
 
 impl Parts {
@@ -76,6 +79,7 @@ impl Parts {
             middleware: Vec::new(),
             idle: false,
             session: false,
+            restored: false,
         }
     }
 
@@ -122,6 +126,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         options.queues.values_mut().for_each(|queue| queue.slots = 0);
     }
     options.session = parts.session;
+    options.voids_hosts = parts.restored;
     let (gateway, catalogue, problems) = parts.catalogue()?;
     let shipped = parts.shipped(&gateway)?;
     let registry = register(&mut parts, &gateway, (&shipped, &catalogue));
@@ -182,6 +187,7 @@ impl Made {
         let Made { folder, settings, engine, gateway, blobs, ledger, clock, rest } = self;
         let token_issuer = new_token_issuer(&gateway, &ledger, &engine);
         let memory = Memory::new(&folder, &engine, settings, clock.steady_ms())?;
+        disk::note_refusals(&memory.built_in, &engine, (&folder, Arc::clone(&clock)));
         Ok(App {
             engine,
             gateway,

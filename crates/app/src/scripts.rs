@@ -1,7 +1,10 @@
 //! Workers that are scripts: their state, restarts and logs. They belong to the folder's owner: for other tenants they
 //! do not exist.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use kapelle_api::{self as api, LiveEvent, LiveKind, code};
 use kapelle_core::{Name, TaskId, TenantId, Timestamp};
@@ -67,6 +70,18 @@ impl App {
     /// Returns the number of scripts in each state; `None` where scripts are not supervised.
     pub(crate) fn script_counts(&self) -> Option<Value> {
         self.fleet().map(|fleet| serde_json::to_value(fleet.counts()).unwrap_or_default())
+    }
+
+    /// Counts the processes of scripts by state, and their restarts by script.
+    pub(crate) fn measured_scripts(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+        let (mut states, mut restarts) = (BTreeMap::new(), BTreeMap::new());
+        for script in self.fleet().map(Fleet::status).unwrap_or_default() {
+            for process in &script.processes {
+                *states.entry(process.state.to_owned()).or_default() += 1;
+                *restarts.entry(script.name.clone()).or_default() += process.restarts;
+            }
+        }
+        (states, restarts)
     }
 
     /// Publishes events of scripts to listeners from now on.
@@ -339,6 +354,7 @@ fn shown_process(app: &App, status: &ProcessStatus) -> api::ScriptProcess {
         uptime_ms: status.started_at_ms.map(|at| app.now().since(Timestamp(at)).0),
         next_start: status.next_start_ms.map(time),
         runs: status.runs,
+        parked: status.parked.clone(),
         restarts: status.restarts,
         failures: status.failures,
         last_exit: status.last_exit.as_ref().map(|exit| shown_exit(exit, status.last_exit_ms.map(time))),

@@ -81,6 +81,16 @@ pub fn token(folder: &Path) -> io::Result<(String, bool)> {
     }
 }
 
+/// Replaces the token of a folder. Returns the new one.
+///
+/// # Errors
+/// When the file cannot be written, or the system has no random numbers.
+pub(crate) fn replace_token(folder: &Path) -> io::Result<String> {
+    let token = fresh()?;
+    private::at_own_place(&folder.join(TOKEN_FILE), format!("{token}\n").as_bytes())?;
+    Ok(token)
+}
+
 #[cfg(unix)]
 fn close_to_others(file: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -118,6 +128,8 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+        let replaced = replace_token(folder.path()).unwrap();
+        assert_eq!(token(folder.path()).unwrap(), (replaced, false));
         fs::write(&path, "short").unwrap();
         assert!(token(folder.path()).is_err());
     }

@@ -1,7 +1,7 @@
 //! Results of the workers, counted since the start.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -27,6 +27,46 @@ pub struct WorkerStats {
     recent: (u128, u32),
 }
 
+/// Upper bounds of the counts of a [`Histogram`], in milliseconds.
+pub const BOUNDS_MS: [u64; 12] =
+    [10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 3_600_000];
+/// Names that have a histogram of their own; further ones share one.
+const NAMES_MAX: usize = 100;
+/// The name that the others share.
+const OTHERS: &str = "others";
+
+/// Durations, counted by length.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Durations up to each bound, and above the one before.
+    pub counts: [u64; BOUNDS_MS.len()],
+    /// All durations.
+    pub count: u64,
+    /// The sum of all durations, in milliseconds.
+    pub sum_ms: u64,
+}
+
+impl Histogram {
+    fn add(&mut self, ms: u64) {
+        self.count += 1;
+        self.sum_ms = self.sum_ms.saturating_add(ms);
+        if let Some(at) = BOUNDS_MS.iter().position(|bound| ms <= *bound) {
+            self.counts[at] += 1;
+        }
+    }
+}
+
+/// Histograms by name.
+type Histograms = BTreeMap<String, Histogram>;
+
+fn add(to: &mut Histograms, name: &Name, ms: u64) {
+    let name = if to.len() < NAMES_MAX || to.contains_key(name.as_str()) { name.as_str() } else { OTHERS };
+    match to.get_mut(name) {
+        Some(histogram) => histogram.add(ms),
+        None => to.entry(name.to_owned()).or_default().add(ms),
+    }
+}
+
 /// Tasks over which a failure rate is computed.
 const RECENT: u32 = 100;
 
@@ -42,11 +82,18 @@ impl WorkerStats {
 #[derive(Debug, Default)]
 pub struct Stats {
     by_worker: Mutex<HashMap<(TenantId, Name), WorkerStats>>,
+    /// Waits by queue and durations by worker, of tasks that succeeded.
+    times: Mutex<(Histograms, Histograms)>,
 }
 
 impl Stats {
     /// Counts the end of a task. Called by the loop: must be quick.
     pub fn ended(&self, task: &Task) {
+        if let TaskState::Succeeded { started_at, ended_at, .. } = &task.state {
+            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            add(&mut times.0, &task.queue, started_at.since(task.created_at).0);
+            add(&mut times.1, &task.worker, ended_at.since(*started_at).0);
+        }
         let mut by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
         if by_worker.len() >= WORKERS_MAX {
             by_worker.clear();
@@ -90,6 +137,11 @@ impl Stats {
         own.fold((0, 0), |(done, failed), (_, stats)| (done + stats.succeeded, failed + stats.failed))
     }
 
+    /// Returns the waits by queue and the durations by worker, of tasks that succeeded.
+    pub fn times(&self) -> (Histograms, Histograms) {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns the counts of all tenants together, by worker.
     pub fn totals(&self) -> Vec<(Name, u64, u64)> {
         let by_worker = self.by_worker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,5 +154,24 @@ impl Stats {
         let mut totals: Vec<_> = totals.into_iter().map(|(name, (done, failed))| (name, done, failed)).collect();
         totals.sort_by(|a, b| a.0.cmp(&b.0));
         totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_counted_by_length_and_names_are_bounded() {
+        let mut all = Histograms::new();
+        for ms in [10, 11, 3_600_000, 3_600_001] {
+            add(&mut all, &Name::new("a"), ms);
+        }
+        let a = all["a"];
+        assert_eq!((a.counts[0], a.counts[1], a.counts[11], a.count, a.sum_ms), (1, 1, 1, 4, 7_200_022));
+        for at in 0..300 {
+            add(&mut all, &Name::new(&format!("n{at}")), 1);
+        }
+        assert_eq!((all.len(), all[OTHERS].count), (NAMES_MAX + 1, 201));
     }
 }

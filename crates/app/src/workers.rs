@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -9,12 +10,14 @@ use kapelle_api as api;
 use kapelle_core::{Name, TenantId, task::StateKind, worker::WorkerSpec};
 use kapelle_engine::{command, turn::Directory};
 use kapelle_gateway::AliasStatus;
-use kapelle_store::GateKind;
+use kapelle_store::{GateKind, Reader as _, SqliteReader};
 
 use crate::{
     app::App,
     app_error::AppError,
+    backup::DATABASE,
     caller::{Caller, Permission},
+    error::Error,
     host_registry::Host,
     to_api,
 };
@@ -28,6 +31,18 @@ fn missing(text: &str) -> AppError {
 
 /// Numbers of open tasks by worker and state.
 type OpenTasks = HashMap<(Name, StateKind), u64>;
+
+/// Returns the names of the workers that hosts of any tenant serve or served. A folder without data has none.
+///
+/// # Errors
+/// When the store fails.
+pub fn hosted_workers(folder: &Path) -> Result<Vec<String>, Error> {
+    if !folder.join(DATABASE).is_file() {
+        return Ok(Vec::new());
+    }
+    let reader = SqliteReader::open_read_only(folder)?;
+    Ok(reader.host_workers()?.into_iter().map(|row| row.spec.name.to_string()).collect())
+}
 
 impl App {
     /// Returns the workers that tasks can be submitted to, by name.
@@ -193,11 +208,5 @@ impl App {
             succeeded: host.succeeded.load(Relaxed),
             failed: host.failed.load(Relaxed),
         }
-    }
-
-    /// Returns the tasks that ended since the start, by worker of all tenants: succeeded and failed.
-    #[must_use]
-    pub fn ended_by_worker(&self) -> Vec<(Name, u64, u64)> {
-        self.memory.stats.totals()
     }
 }

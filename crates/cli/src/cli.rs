@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues, resume,
-    run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers, workflows,
+    approvals, audit, backup, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues,
+    restore, resume, run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -99,6 +99,10 @@ pub enum Verb {
     Workflows(workflows::Args),
     /// Show the configuration and the origin of each value
     Config(config::Args),
+    /// Copy the state to a new folder, also while a server works on it
+    Backup(backup::Args),
+    /// Restore a backup as the folder with the state
+    Restore(restore::Args),
     /// Check that everything needed is installed
     Doctor(doctor::Args),
     /// Make a starter project

@@ -19,6 +19,7 @@ mod input_files;
 mod inputs;
 mod journal_lines;
 mod known_workers;
+mod log;
 mod out;
 mod page;
 mod patience;

@@ -9,7 +9,12 @@ use anstyle::{AnsiColor, Style};
 use kapelle::core::plain::is_deceptive;
 use serde_json::Value;
 
-use crate::failure::{Code, Failure};
+use tracing::Level;
+
+use crate::{
+    failure::{Code, Failure},
+    log,
+};
 
 /// The output settings of this process.
 #[derive(Debug, Clone, Copy)]
@@ -58,14 +63,23 @@ impl Out {
 
     /// Prints a note for the person at the terminal, unless `quiet`.
     pub fn note(self, text: &str) {
-        if !self.quiet {
+        if log::is_started() {
+            log::line(Level::INFO, &fit(text));
+        } else if !self.quiet {
             say(text);
         }
     }
 
+    /// Prints a secret for the person at the terminal. It is never a line of a log.
+    pub fn confide(self, text: &str) {
+        say(text);
+    }
+
     /// Prints a warning.
     pub fn warn(self, text: &str) {
-        if !self.quiet {
+        if log::is_started() {
+            log::line(Level::WARN, &fit(text));
+        } else if !self.quiet {
             say(&format!("{}: {text}", paint(Tone::Warn, "warning")));
         }
     }
@@ -77,6 +91,10 @@ impl Out {
         }
         if self.json && !failure.json_told {
             let _ = self.print_json(&failure.json());
+        }
+        if log::is_started() {
+            let help = failure.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+            return log::line(Level::ERROR, &fit(&format!("{}{help}", failure.message)));
         }
         match &failure.rendered {
             Some(text) => say(text.trim_end()),

@@ -33,6 +33,7 @@ impl Row {
     pub fn of(script: &ScriptStatus) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
         let next = script.processes.iter().find_map(|process| process.next_start_ms);
+        let parked = script.processes.iter().find_map(|process| process.parked.as_ref());
         Row {
             name: script.name.clone(),
             state: if script.standing == "started" { script.state } else { script.standing }.to_owned(),
@@ -43,7 +44,7 @@ impl Row {
             file: script.file.clone(),
             about: about(
                 (script.standing == "started", &script.uses, &script.why),
-                last.map(ToString::to_string),
+                parked.cloned().or_else(|| last.and_then(|exit| last_end(&exit.to_string()))),
                 next.map(|at| shown::time(Timestamp(at))),
                 (script.fallback.as_deref(), &script.warnings),
             ),
@@ -54,6 +55,7 @@ impl Row {
     pub fn of_server(script: &api::Script) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();
         let started = script.standing == api::ScriptStanding::Started;
+        let parked = script.processes.iter().find_map(|process| process.parked.as_ref());
         Row {
             name: script.name.clone(),
             state: if started { script.state.to_string() } else { script.standing.to_string() },
@@ -64,12 +66,17 @@ impl Row {
             file: script.file.clone(),
             about: about(
                 (started, &script.uses, &script.why),
-                last.map(ending),
+                parked.cloned().or_else(|| last.and_then(|exit| last_end(&ending(exit)))),
                 script.processes.iter().find_map(|process| process.next_start.as_deref().map(shown::instant)),
                 (script.fallback.as_deref(), &script.warnings),
             ),
         }
     }
+}
+
+/// Says how a process ended, unless it ended well.
+fn last_end(reason: &str) -> Option<String> {
+    (!reason.starts_with("exit code 0")).then(|| format!("last end: {reason}"))
 }
 
 fn about(
@@ -79,7 +86,7 @@ fn about(
     (fallback, warnings): (Option<&str>, &[String]),
 ) -> String {
     let about = match (started, last) {
-        (true, Some(exit)) if !exit.starts_with("exit code 0") => format!("last end: {exit}"),
+        (true, Some(last)) => last,
         (true, _) => uses.to_owned(),
         (false, _) => why.to_owned(),
     };
@@ -101,7 +108,7 @@ pub fn table(rows: impl Iterator<Item = Row>) -> String {
         let tone = match row.state.as_str() {
             "running" | "idle" => Tone::Good,
             "crashed" | "cannot_start" => Tone::Bad,
-            "waiting" | "starting" | "stopping" => Tone::Warn,
+            "waiting" | "starting" | "stopping" | "parked" => Tone::Warn,
             _ => Tone::Dim,
         };
         let pids = if row.pids.is_empty() { "-".to_owned() } else { row.pids.join(" ") };

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kapelle::{Config, ConfigFile, core::yaml::Problems, scripts::environment::sounds_secret};
+use kapelle::{Config, ConfigFile, ConfigProblem, core::yaml::Problems, scripts::environment::sounds_secret};
 use serde_json::Value;
 
 use crate::{
@@ -18,9 +18,8 @@ use crate::{
 /// The prefix of variables for Kapelle's own settings: `KAPELLE_QUEUES__OPENAI__SLOTS=4`.
 const PREFIX: &str = "KAPELLE_";
 /// Variables with that prefix that are not settings of the configuration.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 10] = [
     "KAPELLE_DATA",
-    "KAPELLE_LOG",
     "KAPELLE_TOKEN",
     // Variables for scripts; a script may call this program.
     "KAPELLE_MARK",
@@ -206,22 +205,44 @@ impl Layers {
     fn config(&self) -> Result<Config, Failure> {
         let config: Config = serde_json::from_value(self.merged.clone())
             .map_err(|error| Failure::usage(format!("the configuration: {error}")))?;
-        config.check().map_err(|problem| {
-            let said = self.origins.iter().filter(|(place, _)| {
-                problem
-                    .field
-                    .strip_prefix(place.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            });
-            let origin = said.max_by_key(|(place, _)| place.len()).map(|(_, origin)| origin.as_str());
-            match (origin, self.files.iter().find(|file| Some(file.name()) == origin)) {
-                (_, Some(file)) => refuse(&file.placed(&problem), file.text().as_bytes()),
-                (Some(origin), None) => Failure::usage(format!("{origin}: {problem}")),
-                (None, None) => Failure::usage(problem.to_string()),
+        let problems = config.problems();
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        // Each problem is shown in the file that sets the value.
+        let mut by_file: BTreeMap<Option<&str>, Vec<ConfigProblem>> = BTreeMap::new();
+        let mut elsewhere = Vec::new();
+        for problem in problems {
+            let origin = self.origin(&problem.field);
+            match self.files.iter().find(|file| Some(file.name()) == origin) {
+                Some(file) => by_file.entry(Some(file.name())).or_default().push(problem),
+                None => elsewhere.push(origin.map_or_else(|| problem.to_string(), |at| format!("{at}: {problem}"))),
             }
-        })?;
-        Ok(config)
+        }
+        let placed = self.files.iter().filter_map(|file| {
+            let found = by_file.get(&Some(file.name()))?;
+            Some(refuse(&file.placed(found), file.text().as_bytes()))
+        });
+        let mut failures: Vec<Failure> = placed.collect();
+        failures.extend(elsewhere.into_iter().map(Failure::usage));
+        Err(joined(failures))
     }
+
+    /// Returns the place that sets a value; `None` for a default.
+    fn origin(&self, field: &str) -> Option<&str> {
+        let said = self.origins.iter().filter(|(place, _)| {
+            field.strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        });
+        said.max_by_key(|(place, _)| place.len()).map(|(_, origin)| origin.as_str())
+    }
+}
+
+/// Joins the failures of several places into one.
+fn joined(failures: Vec<Failure>) -> Failure {
+    let lines: Vec<&str> = failures.iter().map(|failure| failure.message.as_str()).collect();
+    let shown = |failure: &Failure| failure.rendered.clone().unwrap_or_else(|| format!("error: {}\n", failure.message));
+    let rendered: String = failures.iter().map(shown).collect();
+    Failure::usage(lines.join("\n")).rendered(rendered)
 }
 
 /// Merges a file over the layers below. A provider, model, price or queue replaces the one below as a whole.

@@ -63,6 +63,11 @@ pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> String {
     lines.join("\n")
 }
 
+/// Formats a size as `1.5 MiB`.
+pub fn bytes(size: u64) -> String {
+    kapelle::core::size::in_words(size)
+}
+
 /// Formats a count as `1 step`, `2 steps`.
 pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }

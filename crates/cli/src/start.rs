@@ -9,11 +9,13 @@ use crate::{
     app::App,
     cli::{Cli, Global, Verb},
     commands::{
-        approvals, audit, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues,
-        resume, run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers, workflows,
+        approvals, audit, backup, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man,
+        queues, restore, resume, run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers,
+        workflows,
     },
     examples,
     failure::{Code, Failure},
+    log,
     out::Out,
     remote,
 };
@@ -41,7 +43,9 @@ pub fn start() -> ExitCode {
     if !for_people(&cli.verb) {
         close_files();
     }
-    trace(&cli.global);
+    if !matches!(cli.verb, Verb::Serve(_)) {
+        trace(&cli.global);
+    }
     let out = Out { json: cli.global.json, quiet: cli.global.quiet };
     match perform(cli) {
         Ok(code) => ExitCode::from(code as u8),
@@ -72,12 +76,17 @@ fn of_folder(verb: &Verb) -> Option<&'static str> {
         Verb::Doctor(_) => "doctor",
         Verb::Config(_) => "config",
         Verb::Init(_) => "init",
+        Verb::Backup(_) => "backup",
+        Verb::Restore(_) => "restore",
         _ => return None,
     })
 }
 
 fn perform(cli: Cli) -> Result<Code, Failure> {
     let mut app = App::new(cli.global)?;
+    if let Verb::Serve(args) = &cli.verb {
+        log::begin(&app, args.log_format)?;
+    }
     if let Some(verb) = of_folder(&cli.verb) {
         remote::needs_folder(&app, verb)?;
     }
@@ -125,6 +134,8 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Workers(args) => workers::run(app, args).await,
         Verb::Workflows(args) => workflows::run(app, &args).await,
         Verb::Config(args) => config::run(app, &args),
+        Verb::Backup(args) => backup::run(app, &args),
+        Verb::Restore(args) => restore::run(app, &args).await,
         Verb::Doctor(args) => doctor::run(app, &args).await,
         Verb::Init(args) => init::run(app, &args),
         Verb::Completions(args) => completions::run(app, &args),

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod retry_budget;
 pub mod run;
 pub mod schedule;
+pub mod size;
 pub mod spending;
 pub mod sse;
 pub mod task;

@@ -2,7 +2,7 @@
 
 mod at_rest;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc::channel};
+use std::sync::{Arc, Mutex, PoisonError, mpsc::channel};
 
 use kapelle_core::{Name, RunId, TaskId, TenantId, middleware::Middleware, task::Task, worker::FileSource};
 use kapelle_store::{Reader, RunRow, Store};
@@ -22,9 +22,11 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
     turn::{
-        Ask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, Reply, SubmitTask, Taken, VersionRef, command,
+        Ask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, Recovered, Reply, SubmitTask, Taken, VersionRef,
+        command,
     },
     waiters::{Listener, Observer, SessionObserver, Waiter, Waiters},
+    weak_engine::WeakEngine,
 };
 
 /// Events kept for a slow watcher before it misses some.
@@ -50,25 +52,13 @@ pub struct Parts {
     pub taken: Taken,
 }
 
-/// A weak handle of an engine.
-#[derive(Clone)]
-pub struct WeakEngine(Weak<Inner>);
-
-impl WeakEngine {
-    /// Returns the engine while another handle exists.
-    #[must_use]
-    pub fn upgrade(&self) -> Option<Engine> {
-        self.0.upgrade().map(|inner| Engine { inner })
-    }
-}
-
 /// A running engine. A clone is another handle; [`Engine::stop`] ends it for all.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     inbox: Inbox,
     soon: Arc<Soon>,
     reader: Arc<dyn Reader>,
@@ -78,6 +68,7 @@ struct Inner {
     spill: Spill,
     flags: NoticeFlags,
     live_output: Arc<LiveOutputs>,
+    recovered: Recovered,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -100,6 +91,7 @@ impl Engine {
         let (watching, flags) = (state.watch_flag(), state.notice_flags());
         state.taken(taken);
         let started = state.recover(clock.now(), clock.steady_ms())?;
+        let recovered = state.recovered;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let waiters = Arc::new(Waiters::default());
         let cannot = |error: std::io::Error| EngineError::InvalidInput(format!("a thread cannot be started: {error}"));
@@ -149,6 +141,7 @@ impl Engine {
                 spill,
                 flags,
                 live_output,
+                recovered,
                 thread,
             }),
         })
@@ -310,6 +303,12 @@ impl Engine {
         crate::dispatcher::replay_epoch(&*self.inner.reader, task, attempt)
     }
 
+    /// Returns the open work that the start found.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        self.inner.recovered
+    }
+
     /// Returns the reading side of the store.
     #[must_use]
     pub fn reader(&self) -> &Arc<dyn Reader> {
@@ -336,7 +335,7 @@ impl Engine {
     /// Returns a weak handle.
     #[must_use]
     pub fn downgrade(&self) -> WeakEngine {
-        WeakEngine(Arc::downgrade(&self.inner))
+        WeakEngine::of(&self.inner)
     }
 
     pub(crate) fn inbox(&self) -> &Inbox {

@@ -28,6 +28,7 @@ mod run_rows;
 mod runner;
 pub mod turn;
 mod waiters;
+mod weak_engine;
 
 pub use waiters::{Listener, Observer, SessionObserver};
 
@@ -35,7 +36,7 @@ pub use credit::{Credit, TaskStream};
 pub use ended_tasks::EndedTasks;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Engine, Parts, WeakEngine};
+pub use engine::{Engine, Parts};
 pub use error::EngineError;
 pub use evaluate::{Evaluated, Evaluation, Items, List, Resolve, Show, TaskValue};
 pub use events::{Event, EventKind};
@@ -46,6 +47,7 @@ pub use run_rows::RunRows;
 pub use turn::{
     Admission, AnswerRecord, Ask, Audited, BudgetChange, CallChange, CallOrder, CallOver, Changes, ClaimFilter,
     ClaimedTask, Command, GateChange, Key, LimitBy, Logged, Made, NO_LIMIT, NewPayload, NewRun, Notice, NoticeFlags,
-    OpenedCall, Prepaid, Reply, Reported, Reserved, RunChange, Started, SubmitTask, Taken, TaskChange, VersionRef,
-    command,
+    OpenedCall, Prepaid, Recovered, Reply, Reported, Reserved, RunChange, Started, SubmitTask, Taken, TaskChange,
+    VersionRef, command,
 };
+pub use weak_engine::WeakEngine;

@@ -31,6 +31,8 @@ pub struct Options {
     pub session: bool,
     /// Number of threads that evaluate expressions.
     pub evaluators: usize,
+    /// Whether the start voids the attempts on worker hosts, too: after a restore their results count no more.
+    pub voids_hosts: bool,
 }
 
 /// Settings of a queue.
@@ -68,6 +70,7 @@ impl Default for Options {
             labels: Labels::new(),
             session: false,
             evaluators: 2,
+            voids_hosts: false,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     events::Event,
     id_map::IdMap,
     long_poll::{LongPolls, Poll},
-    turn::{Command, Effect, Input, LoopState, Made, Reply, Ticket, Turned, command},
+    turn::{Command, Effect, Input, LoopState, Made, Notice, Reply, Ticket, Turned, command},
     waiters::{Waiter, Waiters},
 };
 
@@ -157,6 +157,7 @@ impl Runner {
             tracing::debug!(%error, "prepaid amounts were not released; the next start releases them");
         }
         self.dispatcher.running.stop_all();
+        self.state.close();
         self.waiters.close();
     }
 
@@ -298,11 +299,14 @@ impl Runner {
     }
 
     fn reply(&mut self, replies: Vec<(Ticket, Result<Reply, EngineError>)>, inputs: &mut Vec<Input>) {
+        let full = replies.iter().filter(|(_, reply)| is_full(reply)).count() as u64;
+        if full > 0 {
+            self.waiters.tell(&Notice::Full(full));
+        }
         for ((ticket, reply), input) in replies.into_iter().zip(inputs.drain(..)) {
             match self.answers.remove(&ticket) {
                 None | Some(Answer::Nobody) => {
-                    let full = matches!(&reply, Err(EngineError::Store(error)) if error.is_temporary());
-                    if full && !matches!(input.command, Command::Tick(_)) {
+                    if is_full(&reply) && !matches!(input.command, Command::Tick(_)) {
                         if self.deferred.is_empty() {
                             let pause = u64::try_from(FULL_PAUSE.as_millis()).unwrap_or(u64::MAX);
                             self.deferred_until = self.clock.steady_ms().saturating_add(pause);
@@ -347,4 +351,9 @@ impl Runner {
 /// Says whether a command may make a task ready.
 fn may_make_ready(input: &Input) -> bool {
     !matches!(input.command, Command::Claim(_) | Command::Heartbeat(_))
+}
+
+/// Says whether a full disk refused a command.
+fn is_full(reply: &Result<Reply, EngineError>) -> bool {
+    matches!(reply, Err(EngineError::Store(error)) if error.is_temporary())
 }

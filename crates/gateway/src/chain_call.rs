@@ -139,7 +139,7 @@ impl ChainCall<'_> {
                 if fault.passes() {
                     breaker.failed(self.gateway.clock.now_ms(), fault.error.retry_after);
                 } else if fault.hop.called {
-                    breaker.well();
+                    breaker.refused();
                 }
                 match &fault.seen {
                     Some(seen) => settle_cut(hold, call, ((provider, model), price, bound), seen),

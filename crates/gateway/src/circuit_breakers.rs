@@ -9,7 +9,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use kapelle_core::DurationMs;
@@ -26,7 +29,28 @@ const KEPT: usize = 1_024;
 
 /// Circuit breaker of one link.
 #[derive(Default)]
-pub(crate) struct CircuitBreaker(Mutex<State>);
+pub(crate) struct CircuitBreaker(Mutex<State>, Counts);
+
+/// Errors of a link since the start.
+#[derive(Default)]
+struct Counts {
+    failed: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// The state of a link, for metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkHealth {
+    /// `provider/model`.
+    pub link: String,
+    /// Temporary failures since the start: the circuit counts them.
+    pub failed: u64,
+    /// Requests that the provider refused since the start.
+    pub refused: u64,
+    /// Whether calls are held back now, after failures or because the provider named a wait.
+    pub held_back: bool,
+}
 
 #[derive(Default)]
 struct State {
@@ -57,8 +81,15 @@ impl CircuitBreaker {
         *self.lock() = State::default();
     }
 
+    /// Records a refusal of the request: the provider works.
+    pub(crate) fn refused(&self) {
+        self.1.refused.fetch_add(1, Ordering::Relaxed);
+        self.well();
+    }
+
     /// Records a temporary failure.
     pub(crate) fn failed(&self, now_ms: u64, wait: Option<DurationMs>) {
+        self.1.failed.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         if let Some(wait) = wait {
             state.closed_until_ms = state.closed_until_ms.max(now_ms.saturating_add(wait.0));
@@ -94,6 +125,22 @@ impl CircuitBreakers {
         all.insert(link.to_owned(), Arc::clone(&breaker));
         breaker
     }
+
+    /// Returns the state of every link that was called, by name.
+    pub(crate) fn health(&self, now_ms: u64) -> Vec<LinkHealth> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links: Vec<LinkHealth> = all
+            .iter()
+            .map(|(link, breaker)| LinkHealth {
+                link: link.clone(),
+                failed: breaker.1.failed.load(Ordering::Relaxed),
+                refused: breaker.1.refused.load(Ordering::Relaxed),
+                held_back: now_ms < breaker.lock().closed_until_ms,
+            })
+            .collect();
+        links.sort_by(|a, b| a.link.cmp(&b.link));
+        links
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +163,18 @@ mod tests {
         assert_eq!(breaker.ask(15_002), Ok(()));
         breaker.well();
         assert_eq!(breaker.ask(15_003), Ok(()));
+    }
+
+    #[test]
+    fn errors_are_counted_for_good() {
+        let all = CircuitBreakers::default();
+        let breaker = all.of("p/m");
+        (0..5).for_each(|_| breaker.failed(0, None));
+        let health = all.health(1_000);
+        assert_eq!((health[0].link.as_str(), health[0].failed, health[0].held_back), ("p/m", 5, true));
+        breaker.refused();
+        let health = all.health(1_000);
+        assert_eq!((health[0].failed, health[0].refused, health[0].held_back), (5, 1, false));
     }
 
     #[test]

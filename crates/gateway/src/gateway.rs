@@ -9,7 +9,7 @@ use kapelle_core::{DurationMs, Money};
 
 use crate::{
     admission::Promises,
-    circuit_breakers::CircuitBreakers,
+    circuit_breakers::{CircuitBreakers, LinkHealth},
     clock::Clock,
     config::{ConfigError, GatewayConfig, Link},
     money::Ledger,
@@ -92,6 +92,29 @@ impl Gateway {
     /// them has a ledger without limits and a log in memory. Later calls of this method change nothing.
     pub fn keep_books(&self, ledger: Arc<dyn Ledger>, log: Arc<dyn CallLog>) {
         let _ = self.pipeline.set(Pipeline::new(ledger, log, self.clock.clone()));
+    }
+
+    /// Returns the link of a chain that reserves the least money for a short question, and that amount: the usual limit of
+    /// an answer decides it. Returns `None` when the chain is unknown or no price of it is known.
+    #[must_use]
+    pub fn least_reservation(&self, name: &str) -> Option<(String, Money)> {
+        let routes = self.routes();
+        let chain = routes.find(name).ok()?;
+        let reserved = chain.links.iter().filter_map(|link| match link {
+            Link::Model { provider, model } => {
+                let (price, known) = routes.prices.find(provider, model);
+                let output = u64::from(chain.max_output_tokens);
+                known.then(|| (format!("{provider}/{model}"), price.worst(1, output)))
+            }
+            _ => None,
+        });
+        reserved.min_by_key(|(_, amount)| *amount)
+    }
+
+    /// Returns the state of every `provider/model` that was called.
+    #[must_use]
+    pub fn link_health(&self) -> Vec<LinkHealth> {
+        self.breakers.health(self.clock.now_ms())
     }
 
     /// Returns the pipeline of every call.

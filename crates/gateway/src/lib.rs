@@ -69,6 +69,7 @@ use reqwest as transport;
 pub use access::{Grant, TokenId, Tokens};
 pub use admission::Admission;
 pub use answer::{Answer, Finish, Hop, Route, Usage};
+pub use circuit_breakers::LinkHealth;
 pub use clock::Clock;
 pub use config::{ConfigError, GatewayConfig};
 pub use error::GatewayError;

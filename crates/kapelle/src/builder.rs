@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use kapelle_app::{Config, Error, Parts, Workers, open, read};
+use kapelle_app::{Config, Error, Parts, Restored, Workers, open, read, restore};
 use kapelle_core::{Name, balance::Balancer, middleware::Middleware, run::StepOrder};
 #[cfg(feature = "documents")]
 use kapelle_documents::DocumentReader;
@@ -122,6 +122,15 @@ impl Builder {
     /// When the data cannot be read, or the configuration is invalid.
     pub fn read(self) -> Result<Kapelle, Error> {
         Ok(Kapelle { app: read(self.parts)?, balancers: Arc::new(self.balancers) })
+    }
+
+    /// Restores a backup as the folder, which must be absent or empty. Nothing is worked on. Must be called within a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// When the backup is incomplete or damaged, or the folder holds files.
+    pub async fn restore(self, backup: &Path) -> Result<Restored, Error> {
+        restore(backup, self.parts).await
     }
 
     /// Opens the folder, recovers open work, and starts. Must be called within a tokio runtime.

@@ -56,8 +56,9 @@ pub use kapelle::Kapelle;
 pub use kapelle_app::startable_scripts;
 pub use kapelle_app::{
     App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, HealthCheck, HealthConfig,
-    InProcess, Measure, QueueConfig, QueueStatus, RetentionConfig, SESSION_FILE, Template, TenantBudgets, Watch,
-    Workers, budgets, check_inputs, given_budget, load, queue_status, trail, trail_check,
+    InProcess, LogConfig, LogFormat, LogLevel, Manifest, Measure, QueueConfig, QueueStatus, Restored, RetentionConfig,
+    SESSION_FILE, Template, TenantBudgets, Watch, Workers, back_up, budgets, check_inputs, config_reference,
+    given_budget, hosted_workers, load, queue_status, trail, trail_check,
 };
 pub use run::{Run, RunResult};
 pub use run_events::RunEvents;

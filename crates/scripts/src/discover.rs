@@ -11,6 +11,7 @@ use kapelle_workers::inside;
 
 use super::{
     front_matter::{Block, FrontMatter},
+    hints::{literal_keys, only_defines, stdin_line},
     imports::{imports, starts_itself},
     interpreter::{Interpreter, Interpreters, is_executable},
     lexer::{Language, without_comments},
@@ -105,6 +106,8 @@ pub struct Script {
     pub(super) imports: Vec<PathBuf>,
     /// Whether it has a main entry point of its own.
     pub(super) starts_itself: bool,
+    /// Whether it only defines functions for others.
+    only_defines: bool,
 }
 
 impl Script {
@@ -193,6 +196,7 @@ pub(super) fn describe(root: &Path, file: &Path) -> Option<Script> {
     let uses = language.map(|language| Uses::of(source, language)).unwrap_or_default();
     let bypass = language.map(|language| bypass::addresses(&without_comments(source, language))).unwrap_or_default();
     let mut warnings: Vec<String> = bypass.iter().map(bypasses).collect();
+    warnings.extend(language.map(|language| keys(source, language)).unwrap_or_default());
     let settings = settings((root, &path), file, source, &mut warnings);
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     let named = settings.as_ref().ok().and_then(|settings| settings.name.clone());
@@ -208,13 +212,25 @@ pub(super) fn describe(root: &Path, file: &Path) -> Option<Script> {
         warnings,
         imports: language.map(|language| imports(file, source, language)).unwrap_or_default(),
         starts_itself: language.is_some_and(|language| starts_itself(source, language)),
+        only_defines: language.is_some_and(|language| only_defines(source, language)),
         path,
     };
+    // A daemon whose settings name the mode reads what its own code writes, or nothing.
+    if let Some(line) = language.filter(|_| script.settings.mode.is_none()).and_then(|l| stdin_line(source, l)) {
+        let what = "standard input, which stays empty for a daemon: set `mode: task` to give it tasks there";
+        script.warnings.push(format!("line {line} reads {what}"));
+    }
     script.start = match settings {
         Err(error) => Start::Cannot(error),
         Ok(_) => wanted(&script, root),
     };
     Some(script)
+}
+
+fn keys(source: &str, language: Language) -> Vec<String> {
+    let lines = literal_keys(source, language).into_iter();
+    let what = "gives a key as text, which the gateway refuses: leave it out, the SDK then reads OPENAI_API_KEY";
+    lines.map(|line| format!("line {line} {what}")).collect()
 }
 
 fn bypasses(bypass: &Bypass) -> String {
@@ -258,6 +274,9 @@ fn wanted(script: &Script, root: &Path) -> Start {
         (None, None) if name.starts_with('_') => no("its name begins with `_`, which marks a helper"),
         (None, None) if package && script.kind == Kind::Python => no("it is a module of a package"),
         (None, None) if matches!(name, "conftest.py" | "setup.py") => no("it is a tool of Python"),
+        (None, None) if script.uses.sdk() && script.only_defines && !script.starts_itself => {
+            no("it only defines functions for others")
+        }
         (None, None) if script.uses.sdk() => Start::Yes(format!("it {}", script.uses.in_words())),
         (None, None) => no("it does not use the OpenAI SDK"),
     }

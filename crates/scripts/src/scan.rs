@@ -144,6 +144,33 @@ pub fn takers(root: &Path) -> Vec<Script> {
     described.filter(takes).collect()
 }
 
+/// Returns the scripts that lie in a folder itself and that `workers/` would start. It starts none of them.
+#[must_use]
+pub fn startable(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|about| about.is_file()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .take(FILES_MAX)
+        .collect();
+    names.sort_unstable();
+    names.retain(|name| {
+        let script = describe(folder, Path::new(name));
+        script.is_some_and(|script| matches!(script.start, Start::Yes(_)))
+    });
+    names
+}
+
+/// Returns the id and the name of every script of a folder. It starts none of them.
+#[must_use]
+pub fn named(root: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    walk(root, 0, &mut files);
+    let described = files.iter().filter_map(|path| describe(root, &relative(path, root)));
+    described.map(|script| (script.id(), script.name.to_string())).collect()
+}
+
 fn relative(path: &Path, root: &Path) -> PathBuf {
     path.strip_prefix(root).unwrap_or(path).to_owned()
 }

@@ -35,6 +35,35 @@ pub trait TokenSource: Send + Sync + 'static {
 
     /// Revokes a token: its next call is refused.
     fn revoke(&self, id: u64);
+
+    /// Returns the money that the latest call of a process's token lacked. `None` when it was paid.
+    fn shortage(&self, _id: u64) -> Option<Shortage> {
+        None
+    }
+
+    /// Returns the `provider/model` of an alias that sets the least money aside for a call, and that amount. `None` when
+    /// the model or its price is unknown.
+    fn least_call(&self, _model: &str) -> Option<(String, Money)> {
+        None
+    }
+
+    /// Says whether a new process of the worker could pay for the call that was refused.
+    fn has_room(&self, _worker: &Name, _shortage: &Shortage) -> bool {
+        true
+    }
+}
+
+/// Money that the call of a process lacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// The account that refused, with what lifts the refusal, for people.
+    pub why: String,
+    /// The highest possible cost of the call.
+    pub needs: Money,
+    /// Whether the limit of the process itself refused, so that a new process has money the next day.
+    pub own: bool,
+    /// Number of the day (UTC).
+    pub day: i64,
 }
 
 /// A source without a gateway: scripts get no token, and no key either.
@@ -66,6 +95,10 @@ impl Lent {
 
     pub(super) fn access(&self) -> Option<&Access> {
         self.access.as_ref()
+    }
+
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.access.as_ref().and_then(|access| self.source.shortage(access.id))
     }
 }
 

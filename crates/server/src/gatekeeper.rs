@@ -19,6 +19,7 @@ use kapelle_app::{Identity, Permission, digest};
 use tower_service::Service;
 
 use crate::{
+    access_log::Logged,
     auth::party,
     body::{self, Whole},
     call::{Call, LARGE},
@@ -38,6 +39,7 @@ struct Peer {
     connection: Arc<Connection>,
     /// Kept with the request: the connection is not idle until both request and response are over.
     busy: Arc<Busy>,
+    logged: Logged,
 }
 
 /// The result of checking a request's credentials.
@@ -92,11 +94,12 @@ impl Gatekeeper {
         mut request: Request,
     ) -> Response {
         let busy = Arc::new(connection.begin());
+        let logged = Logged::begin(request.method());
         let checked = self.site.names.check(request.method(), request.headers(), request.uri(), local);
         let mut response = match checked {
             Err(problem) => models::shaped(request.uri().path(), problem),
             Ok(()) => {
-                request.extensions_mut().insert(Peer { address, connection, busy });
+                request.extensions_mut().insert(Peer { address, connection, busy, logged: logged.clone() });
                 match self.router.call(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -104,6 +107,10 @@ impl Gatekeeper {
             }
         };
         self.site.metrics.answered(response.status());
+        if response.status() == StatusCode::INSUFFICIENT_STORAGE {
+            self.site.app.note_full_disk();
+        }
+        logged.end(response.status(), self.site.access_log);
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
@@ -183,6 +190,7 @@ async fn perform(site: Arc<Site>, route: &Route, request: Request) -> Answer {
         Err(_) => Err(Problem::invalid("the path is not UTF-8")),
     };
     let peer = peer(&parts.extensions)?;
+    peer.logged.route(route.path);
     let Caller { who, party } = caller(&site, route, &parts, params.as_deref().unwrap_or_default(), &peer)?;
     let params = params?;
     let mut turn = None;
@@ -224,6 +232,7 @@ fn caller(
 ) -> Result<Caller, Problem> {
     let caller = credentials(site, route, parts, params, peer)?;
     if let Some(party) = caller.party {
+        peer.logged.tenant(party.tenant);
         peer.connection.known(party).map_err(|full| full.problem("connections", 1))?;
     }
     Ok(caller)

@@ -4,11 +4,13 @@
 //! [`gatekeeper`] (host, origin, credentials, permission, size) before its handler sees it. [`routes`] is the complete
 //! table of requests, one line a route.
 
+mod access_log;
 mod auth;
 mod body;
 mod call;
 mod connections;
 mod console_routes;
+mod exposition;
 mod follow;
 mod gatekeeper;
 mod handlers;

@@ -47,7 +47,7 @@ pub async fn listen(listener: TcpListener, site: Arc<Site>, front: Gatekeeper, m
             }
         };
         let Some(counted) = site.connections.admit(network(peer.ip())) else {
-            site.metrics.refused_connections.inc();
+            site.metrics.refused_connection();
             turn_away(stream);
             continue;
         };

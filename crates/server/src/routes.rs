@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use kapelle_api as api;
-use kapelle_app::Permission::{Administer, Approve, Ask, Operate, Public, Read, Submit, Work};
+use kapelle_app::Permission::{Administer, Approve, Ask, Operate, Public, Read, Scrape, Submit, Work};
 
 use crate::{
     console_routes,
@@ -66,8 +66,7 @@ fn plain() -> Vec<Route> {
             .gives::<api::Alive>(StatusCode::OK),
         Route::new(get("/health"), Public, Nobody, "Health, with counts of workers", health::health)
             .gives::<api::ServerHealth>(StatusCode::OK),
-        Route::new(get("/metrics"), Read, Server, "Metrics for Prometheus", health::metrics)
-            .media(ok, "application/openmetrics-text"),
+        Route::new(get("/metrics"), Scrape, Server, "Metrics for Prometheus", health::metrics).media(ok, "text/plain"),
         Route::new(get("/openapi.json"), Public, Nobody, "This interface, as OpenAPI 3.1", openapi::json),
         Route::new(get("/docs"), Public, Nobody, "This interface, as a page", openapi::page).media(ok, HTML),
         Route::new(get("/approve/{link}"), Public, Nobody, "The question of a link", links::show).media(ok, HTML),
@@ -319,6 +318,8 @@ fn of_operation() -> Vec<Route> {
             .takes::<api::NewKey>(BODY)
             .gives::<api::KeyCreated>(StatusCode::CREATED),
         Route::new(delete("/api/v1/keys/{id}"), Administer, Tenant, "Revoke a key", keys::revoke).gives::<api::Key>(ok),
+        Route::new(post("/api/v1/token/rotate"), Administer, Server, "Replace the folder's token", keys::rotate)
+            .gives::<api::TokenRotated>(ok),
         Route::new(get("/api/v1/audit"), Administer, Tenant, "Administrative acts, newest first", audit::list)
             .gives::<api::AuditPage>(ok)
             .query(PAGING),
@@ -362,6 +363,9 @@ fn of_models() -> Vec<Route> {
         Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", budgets::set)
             .takes::<api::SetBudget>(BODY)
             .gives::<api::Budget>(ok),
+        Route::new(post("/api/v1/budgets/reset"), Administer, Tenant, "Reset a budget to the file's", budgets::reset)
+            .takes::<api::ResetBudget>(BODY)
+            .gives::<api::BudgetReset>(ok),
         Route::new(get("/api/v1/cost"), Read, Tenant, "Spending by account", budgets::cost)
             .gives::<api::CostReport>(ok)
             .query(COST),

@@ -54,6 +54,8 @@ pub struct Options {
     pub labels: Labels,
     /// Checks that decide about health.
     pub checks: Vec<HealthCheck>,
+    /// Whether requests are logged at the level `info` instead of `debug`.
+    pub access_log: bool,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             limits: Limits::default(),
             labels: Labels::new(),
             checks: Vec::new(),
+            access_log: false,
         }
     }
 }
@@ -148,7 +151,9 @@ impl Server {
         });
         let (phase, phases) = watch::channel(Phase::Up);
         let names = Names::new(&options.host_names);
-        let site = Arc::new(Site::new(app, options.limits, names, openapi::describe(&routes())));
+        let mut site = Site::new(app, options.limits, names, openapi::describe(&routes()));
+        site.access_log = options.access_log;
+        let site = Arc::new(site);
         let app = &site.app;
         app.keep_tokens(&token);
         app.token_issuer().serve_at(format!("http://{}/v1", reachable(address)));

@@ -41,6 +41,8 @@ pub struct Site {
     /// Turns at parsing large bodies.
     pub parsing: Turns,
     pub description: Bytes,
+    /// Whether requests are logged at the level `info` instead of `debug`.
+    pub access_log: bool,
 }
 
 impl Site {
@@ -62,6 +64,7 @@ impl Site {
             limits,
             names,
             description: Bytes::from(description),
+            access_log: false,
         }
     }
 }

@@ -242,6 +242,10 @@ pub trait Store: LedgerStore + Send {
 
     /// Deletes expired rows, a bounded number at a time.
     fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError>;
+
+    /// Prepares for the end: what was committed moves to where a copy of the main file alone has it. A fault changes
+    /// nothing, because the next start does the same.
+    fn close(&mut self) {}
 }
 
 /// The reading side: committed data, from any thread, without blocking the writer.

@@ -14,6 +14,7 @@ mod blobs;
 #[cfg(test)]
 mod conformance;
 mod contract;
+pub mod disk;
 mod error;
 pub mod history;
 mod hosted;

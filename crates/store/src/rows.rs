@@ -138,4 +138,6 @@ pub struct LaneCount {
     pub state: StateKind,
     /// Number of tasks.
     pub tasks: u64,
+    /// Submission of the oldest of them.
+    pub oldest: Timestamp,
 }

@@ -28,6 +28,7 @@ impl Served {
             limits: Limits::default(),
             labels: Labels::default(),
             checks: Vec::new(),
+            access_log: false,
         };
         let server = Server::start(Arc::clone(bed.kapelle.app()), options).await?;
         let token = std::fs::read_to_string(bed.kapelle.folder().join("token"))?;

@@ -1,4 +1,5 @@
-//! `kapelle config show|prices`: every setting and its origin; the prices of models, and their sources.
+//! `kapelle config show|check|reference|prices|trust`: every setting and its origin, the faults of the configuration, every
+//! key; the prices of models, and their sources.
 
 use kapelle::{
     core::Money,
@@ -6,6 +7,7 @@ use kapelle::{
         config::PricePerMillion,
         price::{Price, Row, TABLE, UNKNOWN},
     },
+    scripts::scan::named,
 };
 use serde_json::{Map, Value, json};
 
@@ -13,6 +15,7 @@ use crate::{
     app::App,
     failure::{Code, Failure},
     project::Project,
+    settings::Settings,
     shown, trust,
 };
 
@@ -31,6 +34,10 @@ enum Verb {
         #[arg(long)]
         origin: bool,
     },
+    /// Report every fault of the configuration; exit code 0 without one, 2 with one
+    Check,
+    /// Print every key with its type, default and meaning, as Markdown
+    Reference,
     /// Agree that this project sends your keys to hosts they are not meant for
     Trust {
         /// Revoke the agreement
@@ -51,9 +58,38 @@ type Setting = (String, Value, String);
 pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match args.verb {
         Verb::Show { origin } => show(app, origin),
+        Verb::Check => check(app),
+        Verb::Reference => app.out.print(&kapelle::config_reference()).map(|()| Code::Ok),
         Verb::Trust { revoke } => trust(app, revoke),
         Verb::Prices => prices(app),
     }
+}
+
+/// Reads every layer and reports what is wrong. Budgets of unknown workers are warnings: a worker host may bring them.
+fn check(app: &App) -> Result<Code, Failure> {
+    let settings = app.settings()?;
+    let warnings = unknown_budgets(app, &settings)?;
+    let files: Vec<String> = app.project.config.iter().map(|path| Project::shown(path)).collect();
+    if app.out.json {
+        app.out.print_json(&json!({ "ok": true, "files": files, "warnings": warnings }))?;
+        return Ok(Code::Ok);
+    }
+    for warning in &warnings {
+        app.out.warn(warning);
+    }
+    let place = files.first().map_or("no kapelle.yaml: the defaults", String::as_str);
+    app.out.print(&format!("{place}: no faults"))?;
+    Ok(Code::Ok)
+}
+
+/// Returns a warning for each budget of a worker that neither the project nor an earlier worker host has.
+pub fn unknown_budgets(app: &App, settings: &Settings) -> Result<Vec<String>, Failure> {
+    let workers = app.workers(settings)?;
+    let mut known: Vec<String> = workers.names().map(str::to_owned).collect();
+    known.extend(named(&app.project.workers()).into_iter().map(|(_, name)| name));
+    known.extend(kapelle::hosted_workers(&app.data()?)?);
+    let unknown = settings.config.budgets.unknown_workers(&known);
+    Ok(unknown.iter().map(ToString::to_string).collect())
 }
 
 /// Shows where the project sends keys, and records that the user agrees.
@@ -204,7 +240,7 @@ fn gather(app: &App) -> Result<Vec<Setting>, Failure> {
             // The value of a key is never shown, here or anywhere else.
             Some(_) if secret.contains(&name) => (json!("set"), settings.environment.origin(name)),
             Some(text) => (json!(text), settings.environment.origin(name)),
-            None => (json!("not set"), "default"),
+            None => (json!("not set"), "this shell"),
         };
         all.push((name.to_owned(), value, from.to_owned()));
     }

@@ -1,6 +1,8 @@
 //! `kapelle doctor`: checks that everything needed is installed, and says what to do where it is missing.
 
-use std::{io::Write as _, path::Path};
+mod machine;
+
+use std::{collections::BTreeMap, io::Write as _, path::Path};
 
 use kapelle::{
     documents::{ChildReader, Options},
@@ -85,6 +87,7 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
             checks.push(permissions(&folder));
             checks.push(lock(&folder));
             checks.push(database(&folder));
+            checks.extend(machine::store(&folder));
         }
         Err(failure) => checks.push(Check::new("data", State::Fail, failure.message)),
     }
@@ -93,6 +96,8 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
             let place =
                 app.project.config.as_deref().map_or_else(|| "defaults, no kapelle.yaml".to_owned(), Project::shown);
             checks.push(Check::new("config", State::Ok, place));
+            checks.push(machine::port(app, &settings));
+            checks.extend(budgets(app, &settings));
             checks.extend(keys(app, &settings));
             checks.extend(models(app, &settings));
         }
@@ -172,8 +177,7 @@ fn lock(folder: &Path) -> Check {
                 .todo("`fuser -v` on the file `lock` finds it where it runs, such as in a container")
         }
         Some(Holder { process: Some(process), .. }) => {
-            Check::new("writer", State::Warn, format!("process {process} writes to it"))
-                .todo("reading verbs work meanwhile; other runs need another folder or have to wait")
+            Check::new("writer", State::Ok, format!("process {process} writes to it"))
         }
     }
 }
@@ -199,7 +203,7 @@ fn models(app: &App, settings: &Settings) -> Vec<Check> {
         Ok(known) => known,
         Err(failure) => return vec![Check::new("models", State::Fail, failure.message)],
     };
-    let mut checks: Vec<Check> = known.aliases.iter().map(alias).collect();
+    let mut checks = aliases(&known.aliases);
     let count = known.catalogue.iter().count();
     checks.push(match known.problems.first() {
         None => Check::new("workers", State::Ok, format!("{count} workers")),
@@ -207,6 +211,13 @@ fn models(app: &App, settings: &Settings) -> Vec<Check> {
             .todo("correct the file"),
     });
     checks
+}
+
+/// Warns of budgets that nobody spends from.
+fn budgets(app: &App, settings: &Settings) -> Vec<Check> {
+    // Faults of the workers are reported by their own check.
+    let unknown = super::config::unknown_budgets(app, settings).unwrap_or_default();
+    unknown.into_iter().map(|what| Check::new("budgets", State::Warn, what)).collect()
 }
 
 /// Checks which key is sent where, and what the user has to agree to.
@@ -237,28 +248,32 @@ fn is_here(url: &str) -> bool {
     ["localhost", "127.", "[::1]"].iter().any(|begins| host.starts_with(begins))
 }
 
-fn alias(status: &AliasStatus) -> Check {
-    let links: Vec<String> = status
-        .links
-        .iter()
-        .map(|link| {
-            let state = match link.state {
-                LinkState::Ready => "ready",
-                LinkState::NoKey => "no key",
-                LinkState::KeyRefused => "key refused",
-                LinkState::Offline => "classical methods",
-            };
-            format!("{} ({state})", link.link)
-        })
-        .collect();
-    let found = format!("`{}` asks {}", status.alias, links.join(", then "));
-    if status.live {
-        return Check::new("model", State::Ok, found);
+/// Makes one check of the aliases that can be called, and one for each reason why others cannot.
+fn aliases(all: &[AliasStatus]) -> Vec<Check> {
+    let names = |all: &[&AliasStatus]| {
+        let names: Vec<String> = all.iter().map(|status| format!("`{}`", status.alias)).collect();
+        names.join(", ")
+    };
+    let mut checks = Vec::new();
+    let live: Vec<&AliasStatus> = all.iter().filter(|status| status.live).collect();
+    if !live.is_empty() {
+        checks.push(Check::new("model", State::Ok, format!("{} can be called", names(&live))));
     }
-    let reason = status.reason.as_deref().unwrap_or("the alias is offline");
-    Check::new("model", State::Warn, found).todo(format!(
-        "{reason}: set it in the environment or in .env; until then answers are offline and marked degraded"
-    ))
+    let mut by_reason: BTreeMap<&str, Vec<&AliasStatus>> = BTreeMap::new();
+    for status in all.iter().filter(|status| !status.live) {
+        by_reason.entry(status.reason.as_deref().unwrap_or("the alias is offline")).or_default().push(status);
+    }
+    for (reason, without) in by_reason {
+        let stands_in = |status: &&AliasStatus| status.links.iter().any(|link| link.state == LinkState::Offline);
+        let (offline, fails): (Vec<&AliasStatus>, Vec<&AliasStatus>) = without.iter().partition(|s| stands_in(s));
+        let offline = (!offline.is_empty()).then(|| format!("{} answer offline, marked degraded", names(&offline)));
+        let fails = (!fails.is_empty()).then(|| format!("calls of {} fail", names(&fails)));
+        let until: Vec<String> = [offline, fails].into_iter().flatten().collect();
+        let found = format!("{} call no model", names(&without));
+        let todo = format!("{reason}: set it in the environment or in .env; until then {}", until.join(", and "));
+        checks.push(Check::new("model", State::Warn, found).todo(todo));
+    }
+    checks
 }
 
 /// Checks the interpreters of scripts, and what scripts lack.
@@ -271,17 +286,21 @@ async fn scripts(app: &App) -> Vec<Check> {
         ("typescript", Kind::TypeScript, "a.ts"),
         ("python", Kind::Python, "a.py"),
     ];
-    let mut checks = Vec::new();
-    for (name, kind, file) in kinds {
-        checks.push(match interpreters.choose(kind, &root.join(file), &root, None).await {
-            Ok(chosen) => Check::new(name, State::Ok, chosen.in_words()),
-            Err(missing) => {
-                Check::new(name, State::Warn, format!("{} scripts cannot be started", kind.as_str())).todo(missing)
-            }
-        });
-    }
     let mut scan = Scan::of(&root);
     scan.look(&interpreters, false).await;
+    let mut checks = Vec::new();
+    for (name, kind, file) in kinds {
+        let needed = scan.scripts().any(|script| script.kind == kind);
+        match interpreters.choose(kind, &root.join(file), &root, None).await {
+            Ok(chosen) => checks.push(Check::new(name, State::Ok, chosen.in_words())),
+            // Nothing is wrong about an interpreter that no script needs.
+            Err(missing) if needed => {
+                let found = format!("{} scripts cannot be started", kind.as_str());
+                checks.push(Check::new(name, State::Warn, found).todo(missing));
+            }
+            Err(_) => {}
+        }
+    }
     let count = scan.scripts().count();
     let lacks = |script: &&Script| matches!(script.start, Start::Cannot(_));
     let lacking: Vec<Check> = scan

@@ -5,8 +5,11 @@ use kapelle_api::{Client, Key, KeyCreated, KeyList, NewKey};
 use serde_json::json;
 
 use crate::{
+    api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
+    out::stdout_is_terminal,
+    project::Project,
     remote, shown,
 };
 
@@ -25,7 +28,7 @@ enum Verb {
     Create {
         /// Its name for people
         name: String,
-        /// admin, operator, developer, viewer or worker
+        /// admin, operator, developer, viewer, worker or metrics
         #[arg(long)]
         role: String,
         /// The tenant whose data it opens
@@ -54,6 +57,8 @@ enum Verb {
         #[arg(long, value_name = "MONEY", value_parser = money)]
         limit: Option<Money>,
     },
+    /// Replace the token of the folder: the former one is refused from now on
+    RotateToken,
     /// Revoke a key
     Revoke {
         /// Its id, such as key_0123456789abcdef
@@ -74,6 +79,9 @@ fn money(text: &str) -> Result<Money, String> {
 /// # Errors
 /// When no server runs, or it refuses.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    if let Some(Verb::RotateToken) = args.verb {
+        return rotate(app).await;
+    }
     let client = remote::server(app)?.ok_or_else(|| {
         Failure::new(Code::Unavailable, "no server works on this project's folder").help("`kapelle serve` starts one")
     })?;
@@ -93,6 +101,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             }
             Ok(Code::Ok)
         }
+        Verb::RotateToken => rotate(app).await,
         Verb::Revoke { key } => {
             if !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
                 return Err(Failure::usage("not an id of a key; expected one such as key_0123456789abcdef"));
@@ -102,6 +111,25 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             Ok(Code::Ok)
         }
     }
+}
+
+/// Replaces the token, through the server if one works on the folder. The new one is shown to a person alone.
+async fn rotate(app: &App) -> Result<Code, Failure> {
+    let session = ApiSession::open(app).await?;
+    let done = session.api().rotate_token().await;
+    let rotated = session.close(done).await?;
+    let file = app.data()?.join("token");
+    if app.out.json {
+        app.out.print_json(&json!({ "rotated_at": rotated.rotated_at, "file": Project::shown(&file) }))?;
+        return Ok(Code::Ok);
+    }
+    app.out
+        .print(&format!("the token is replaced; {} holds the new one, for its owner alone", Project::shown(&file)))?;
+    if stdout_is_terminal() {
+        app.out.print(&remote::token(&app.data()?)?)?;
+    }
+    app.out.note("links and tokens of attempts made before stay valid until the server restarts");
+    Ok(Code::Ok)
 }
 
 async fn list(app: &App, client: &Client) -> Result<Code, Failure> {

@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod audit;
+pub mod backup;
 pub mod budgets;
 pub mod completions;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod keys;
 pub mod logs;
 pub mod man;
 pub mod queues;
+pub mod restore;
 pub mod resume;
 pub mod run;
 pub mod runs;

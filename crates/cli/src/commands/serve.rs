@@ -6,15 +6,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kapelle::{Kapelle, core::Name};
+use kapelle::{
+    Config, Kapelle,
+    core::{Name, TenantId},
+    engine::Recovered,
+    scripts::scan::startable,
+};
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
-use super::supervise;
+use super::{config, supervise};
 use crate::{
     app::App,
     failure::{Code, Failure},
+    log,
+    out::stderr_is_terminal,
     project::CONFIG_FILE,
     settings::Settings,
+    shown,
     signals::Signals,
     trust,
 };
@@ -31,6 +39,9 @@ pub struct Args {
     /// Listen where other machines can connect, although nothing is encrypted here
     #[arg(long)]
     insecure: bool,
+    /// The form of the lines on standard error [default: `log.format` of the configuration, text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<log::Format>,
 }
 
 /// Runs the verb.
@@ -49,6 +60,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
         labels: settings.config.labels.clone(),
         checks: settings.config.health.checks.clone(),
+        access_log: settings.config.log.access,
     };
     open_files(app, &options.limits);
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
@@ -65,13 +77,23 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         }
     };
     if let Some(token) = server.fresh_token() {
-        app.out.note(&format!("the token, shown this once and kept in {}: {token}", token_file(app)?));
+        let file = token_file(app)?;
+        // A log is kept by others, and for longer than a terminal.
+        match stderr_is_terminal() {
+            true => app.out.confide(&format!("the token, shown this once and kept in {file}: {token}")),
+            false => app.out.note(&format!("a token was made; {file} holds it, for its owner alone")),
+        }
     }
+    tell_recovered(app, kapelle.engine().recovered());
     if let Some(helper) = &app.helper {
         let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
         let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings).await;
         server.tell_of_scripts(&fleet);
         supervise::tell(app.out, &fleet, |_| true);
+        tell_workers(app, &kapelle, fleet.status().iter().filter(|script| script.standing == "started").count());
+    }
+    for warning in config::unknown_budgets(app, &settings)? {
+        app.out.warn(&warning);
     }
     // After the scripts: a program that waits for this line may submit to any of them.
     app.out.print(&format!("listening={}", server.address()))?;
@@ -80,7 +102,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
-    let mut reloader = Reloader::new(app);
+    let mut reloader = Reloader::new(app, settings.config.clone());
     let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
     notifier.tell(State::Stopping);
     app.out.note("stopping: running attempts are finished; press Ctrl-C again to stop now");
@@ -93,6 +115,34 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     };
     server.stop().await;
     Ok(code)
+}
+
+/// Says how many scripts and workers there are, and where scripts lie that are not found.
+fn tell_workers(app: &App, kapelle: &Kapelle, scripts: usize) {
+    let workers = kapelle.engine().registry().specs(TenantId::DEFAULT).len();
+    let (scripts_shown, workers) = (shown::count(scripts, "script"), shown::count(workers, "worker"));
+    app.out.note(&format!("workers/: {scripts_shown} started, {workers} take tasks"));
+    let beside = startable(&app.project.root);
+    if let Some(first) = beside.first() {
+        let count = shown::count(beside.len(), "script");
+        app.out.warn(&format!(
+            "{count} beside kapelle.yaml use the OpenAI SDK, such as {first}; only those in workers/ are started: move them \
+             there"
+        ));
+    }
+}
+
+/// Says what the start found and continues.
+fn tell_recovered(app: &App, recovered: Recovered) {
+    let Recovered { kept, voided, runs, .. } = recovered;
+    if (kept, voided, runs) != (0, 0, 0) {
+        app.out.note(&format!(
+            "recovered: {} on worker hosts go on, {} of the former process begin again, {} continue",
+            shown::count(kept as usize, "attempt"),
+            shown::count(voided as usize, "attempt"),
+            shown::count(runs as usize, "open run")
+        ));
+    }
 }
 
 /// Waits for a signal, and sends keep-alive messages to a service manager that asks for them.
@@ -122,12 +172,15 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 struct Reloader {
     files: Vec<PathBuf>,
     seen: Vec<Option<(SystemTime, u64)>>,
+    /// The configuration of the start: keys that are not reloaded keep its values.
+    started: Config,
 }
 
 impl Reloader {
-    fn new(app: &App) -> Reloader {
+    fn new(app: &App, started: Config) -> Reloader {
         let root = &app.project.root;
-        let mut reloader = Reloader { files: vec![root.join(CONFIG_FILE), root.join(".env")], seen: Vec::new() };
+        let files = vec![root.join(CONFIG_FILE), root.join(".env")];
+        let mut reloader = Reloader { files, seen: Vec::new(), started };
         reloader.seen = reloader.state();
         reloader
     }
@@ -152,12 +205,19 @@ impl Reloader {
             Ok(settings) => {
                 let environment = settings.environment.clone();
                 let variable = move |name: &str| environment.get(name).map(str::to_owned);
-                kapelle.reload(&settings.config, &variable).await.map_err(Failure::from)
+                let done = kapelle.reload(&settings.config, &variable).await.map_err(Failure::from);
+                done.map(|()| settings.config)
             }
             Err(failure) => Err(failure),
         };
         match reloaded {
-            Ok(()) => app.out.note("configuration reloaded: providers, models, prices and budgets are in effect"),
+            Ok(config) => {
+                app.out.note("configuration reloaded: providers, models, prices and budgets are in effect");
+                let waiting = self.started.restart_keys(&config);
+                if !waiting.is_empty() {
+                    app.out.warn(&format!("changed, and in effect only after a restart: {}", waiting.join(", ")));
+                }
+            }
             Err(failure) => app.out.warn(&format!("the changed configuration is not in effect: {}", failure.message)),
         }
     }

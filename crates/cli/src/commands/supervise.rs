@@ -63,6 +63,7 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     };
     let fleet = Fleet::start(helper.clone(), options).await;
     tell(app.out, &fleet, |_| true);
+    tell_unmetered(app.out, &fleet.status());
     print(app.out, &fleet.status())?;
     let mut tick = tokio::time::interval(every);
     tick.tick().await;
@@ -77,6 +78,19 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
         () = fleet.stop() => Ok(code),
         // The helper ends everything when this process is gone.
         again = signals.next() => Ok(again),
+    }
+}
+
+/// Warns of the scripts that need a gateway, which only a server has.
+fn tell_unmetered(out: Out, all: &[ScriptStatus]) {
+    let needs = |script: &&ScriptStatus| script.standing == "started" && !script.uses.is_empty();
+    let files: Vec<&str> = all.iter().filter(needs).map(|script| script.file.as_str()).collect();
+    if !files.is_empty() {
+        out.warn(&format!(
+            "no gateway here: {} get no key, and their calls of models fail; `kapelle serve` gives them a token, meters \
+             their calls and keeps budgets",
+            files.join(", ")
+        ));
     }
 }
 
@@ -126,7 +140,7 @@ fn say(out: Out, event: &FleetEvent) {
     let whom = event.instance.map_or_else(|| event.worker.clone(), |number| format!("{}.{number}", event.worker));
     match event.what {
         "running" => out.note(&format!("script {whom} runs as process {}", event.pid.unwrap_or_default())),
-        "crashed" | "cannot_start" => out.warn(&format!("script {whom}: {}", event.detail)),
+        "crashed" | "cannot_start" | "parked" => out.warn(&format!("script {whom}: {}", event.detail)),
         "waiting" | "finished" | "found" | "changed" | "gone" => out.note(&format!("script {whom}: {}", event.detail)),
         _ => {}
     }

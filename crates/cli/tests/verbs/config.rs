@@ -96,6 +96,31 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
+fn every_fault_is_reported_at_once_and_the_check_has_an_exit_code() {
+    let place = Place::new();
+    place.file("kapelle.yaml", "budgets: { workers: { keywrods: $1 } }\n");
+    let said = place.kapelle(&["config", "check"]);
+    assert!(said.code == 0 && said.out.contains("kapelle.yaml: no faults"), "{said:?}");
+    assert!(said.err.contains("no worker or script is called `keywrods`; did you mean `keywords`?"), "{said:?}");
+    place.file("kapelle.yaml", "quues: {}\nbudgets: { day: ten }\nretention: { tasks: forever }\n");
+    place.kapelle(&["config", "check"]).refused(2, &["did you mean `queues`", "ten", "forever", ":2:", ":3:"]);
+    place.file("kapelle.yaml", "lease: 1h\nmodels: { fast: { chain: [nobody/x] } }\n");
+    place.kapelle(&["config", "check"]).refused(2, &["lease", "10m", "nobody", "kapelle.yaml:1", "kapelle.yaml:2"]);
+}
+
+/// `STYLE_WRITE=1` writes the page.
+#[test]
+fn the_reference_of_the_configuration_is_current() {
+    let page = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/configuration.md"));
+    let said = Place::new().kapelle(&["config", "reference"]);
+    if std::env::var_os("STYLE_WRITE").is_some() {
+        std::fs::write(page, &said.out).unwrap();
+    }
+    let written = std::fs::read_to_string(page).unwrap();
+    assert!(written == said.out, "write it with `kapelle config reference > docs/guides/configuration.md`");
+}
+
+#[test]
 fn the_data_is_where_flag_variable_or_project_say() {
     let place = Place::new();
     place.file("kapelle.yaml", "");

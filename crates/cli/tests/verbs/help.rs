@@ -62,6 +62,7 @@ fn prepared() -> Place {
     assert_eq!(served.end("-TERM"), 143);
     assert_eq!(place.kapelle(&["budgets", "set", "day", "5"]).code, 0);
     assert_eq!(place.kapelle(&["submit", "keywords", "--input", &text]).out, "task_5\n");
+    assert_eq!(place.kapelle(&["backup", "backups/first"]).code, 0);
     place
 }
 

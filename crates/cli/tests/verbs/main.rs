@@ -27,6 +27,10 @@ mod man;
 mod model;
 mod money;
 mod moved;
+#[cfg(target_os = "linux")]
+mod operating;
+#[cfg(target_os = "linux")]
+mod parked;
 mod place;
 #[cfg(target_os = "linux")]
 mod private;

@@ -1,5 +1,5 @@
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Child, Stdio},
 };
 
@@ -40,12 +40,15 @@ impl Drop for Served {
 }
 
 #[test]
-fn it_says_where_it_listens_shows_the_token_once_and_ends_in_good_order() {
+fn it_says_where_it_listens_keeps_the_token_out_of_its_log_and_ends_in_good_order() {
     let place = Place::new();
-    let (mut child, _) = place.started(&["serve", "--listen", "127.0.0.1:0"], "the token, shown this once");
+    let (mut child, mut lines) = place.started(&["serve", "--listen", "127.0.0.1:0"], "a token was made");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     let token = std::fs::read_to_string(place.path(".kapelle/token")).unwrap();
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains(token.trim()), "a token is shown to a terminal alone");
     assert!(!place.path(".kapelle/address").exists());
     let served = Served::start(&place);
     let address = std::fs::read_to_string(place.path(".kapelle/address")).unwrap();

@@ -186,7 +186,9 @@ pub(super) const CONFIG: &[Row] = &[
         "price pricing costs cost model_prices",
         "write `prices: { openai/NAME: { input: $0.15, output: $0.60 } }`, in dollars for a million tokens",
     ),
-    ("kapelle.yaml", "log logging log_level verbose debug", "set the variable KAPELLE_LOG, such as KAPELLE_LOG=debug"),
+    ("kapelle.yaml", "logging logs log_level verbose debug", "write `log: { level: debug }`"),
+    ("kapelle.yaml", "log_format", "write `log: { format: json }`"),
+    ("kapelle.yaml", "access_log", "write `log: { access: true }`"),
     (
         "kapelle.yaml",
         "data data_dir storage database db path state_dir",

@@ -6,7 +6,12 @@ use kapelle_store::Reader;
 use tokio::sync::broadcast;
 
 use super::{Engine, Inner};
-use crate::{dispatcher::Spill, registry::Registry, runner::Inbox, turn::NoticeFlags};
+use crate::{
+    dispatcher::Spill,
+    registry::Registry,
+    runner::Inbox,
+    turn::{NoticeFlags, Recovered},
+};
 
 impl Engine {
     /// Makes an engine that only reads. It answers every command with [`crate::EngineError::Stopped`], and takes no
@@ -27,6 +32,7 @@ impl Engine {
                 spill,
                 flags: NoticeFlags::default(),
                 live_output: Arc::default(),
+                recovered: Recovered::default(),
                 thread: Mutex::new(None),
             }),
         }

@@ -6,7 +6,7 @@ use kapelle_core::{
     Account, CallId, Money, TaskId, TenantId,
     account::{day_of, end_of},
     budget::DoesNotFit,
-    spending::{charged, is_given, is_spent, key_of},
+    spending::{NO_LIMIT, charged, is_given, is_spent, key_of},
     task::{Lift, Park, Task, TaskState},
 };
 use kapelle_store::{BudgetRow, CallRow, CallState, CallWrite, IdKind, KeptRow, StoreError};
@@ -256,6 +256,9 @@ pub(super) fn set_limit(
         // A tenant's own limit applies in addition to the owner's, never instead of it.
         LimitBy::Tenant if is_given(account) => BudgetRow { own: Some(limit), ..row },
         LimitBy::Tenant | LimitBy::Owner => BudgetRow { limit, ..row },
+        LimitBy::OwnerReset if row.base > Money::ZERO => BudgetRow { limit: row.base, ..row },
+        LimitBy::OwnerReset => BudgetRow { limit: NO_LIMIT, ..row },
+        LimitBy::TenantReset => BudgetRow { own: None, ..row },
     };
     state.ledger.put_limit(row);
     state.ledger.give_back_of(&mut state.rows, tenant, account)?;

@@ -62,6 +62,7 @@ pub use limits::{KeyGroup, Limits};
 pub use notice::{Notice, NoticeFlags};
 pub use payload::NewPayload;
 pub use prepaid::Prepaid;
+pub use recover::Recovered;
 pub(crate) use rows::Rows;
 pub(crate) use runs::run_from_row;
 pub use session::Logged;

@@ -32,6 +32,8 @@ pub enum Notice {
     Spent(CallId),
     /// Rows changed; sent only while somebody shows them.
     Changed(Arc<Changes>),
+    /// The disk is full: this number of commands was refused. Told for each turn.
+    Full(u64),
     /// A task was parked.
     Parked { tenant: TenantId, task: TaskId, needs: Money },
 }

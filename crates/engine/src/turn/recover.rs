@@ -18,6 +18,18 @@ use super::{
 /// Rows recovered in one commit.
 const CHUNK: u32 = 512;
 
+/// Open work that a start found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Attempts that ended with the former process, or were voided by a restore. Their tasks begin again.
+    pub voided: u64,
+    /// Attempts on worker hosts, which go on.
+    pub kept: u64,
+    /// Runs that have not ended.
+    pub runs: u64,
+}
+
 impl LoopState {
     /// Voids the attempts of the former process, gives remote ones a full lease, and checks every open run.
     ///
@@ -38,10 +50,15 @@ impl LoopState {
                 let TaskState::Running(Lease { host, .. }) = state else { continue };
                 let void = Void { ageing: self.rows.options.ageing }.decide(&task, now);
                 self.rows.cache.tasks.insert(id, task);
+                let ends = host == 0 || self.rows.options.voids_hosts;
                 match void {
-                    Ok(_) if host == 0 && planted(Mutant::VoidForgotten) => {}
-                    Ok(event) if host == 0 => tasks::change(self, id, &event)?,
+                    Ok(_) if ends && planted(Mutant::VoidForgotten) => {}
+                    Ok(event) if ends => {
+                        self.recovered.voided += 1;
+                        tasks::change(self, id, &event)?;
+                    }
                     _ => {
+                        self.recovered.kept += 1;
                         if let (Some(task), TaskState::Running(lease)) = (self.rows.cache.task(id).cloned(), state) {
                             self.leases.give(&self.rows, &task, &lease);
                         }
@@ -52,6 +69,7 @@ impl LoopState {
             if !commit::commit(self)? {
                 self.rows.cache.forget();
                 after = TaskId(0);
+                self.recovered = Recovered::default();
             }
         }
         // The calls of the former process are charged before the first new one.
@@ -70,6 +88,7 @@ impl LoopState {
             let runs = self.rows.store.open_runs(run_after, CHUNK)?;
             let Some(last) = runs.last() else { break };
             run_after = *last;
+            self.recovered.runs += runs.len() as u64;
             if !planted(Mutant::RecoverySkipsRuns) {
                 self.scratch.more.extend(runs);
             }

@@ -24,6 +24,7 @@ use super::{
     notice::NoticeFlags,
     part::{Due, Part, Undo},
     rate_admission::RateAdmission,
+    recover::Recovered,
     retry_budget::RetryBudgets,
     rows::Rows,
     session::SessionNumbers,
@@ -59,6 +60,7 @@ pub struct LoopState {
     /// Whether no new task starts here.
     pub(super) draining: bool,
     pub(super) broken: bool,
+    pub(crate) recovered: Recovered,
 }
 
 /// Data that one turn collects besides rows and effects.
@@ -127,6 +129,7 @@ impl LoopState {
             primed: false,
             draining: false,
             broken: false,
+            recovered: Recovered::default(),
         }
     }
 
@@ -218,6 +221,11 @@ impl LoopState {
             commit::commit(self)?;
         }
         Ok(())
+    }
+
+    /// Prepares the store for the end.
+    pub(crate) fn close(&mut self) {
+        self.rows.store.close();
     }
 
     /// Counts the ready tasks that a worker host could get, at most `most`. `taken` counts, by lane, the tasks that

@@ -17,7 +17,7 @@ use crate::{
 impl Inner {
     /// Starts new scripts, rolls over changed ones and stops removed ones. A broken script does not affect the others.
     pub(super) fn apply(self: &Arc<Self>, scan: &Scan, differences: &Differences) {
-        let before = std::mem::replace(&mut *self.found(), scan.scripts().cloned().collect());
+        let before = std::mem::replace(&mut *self.found(), scan.scripts().map(|script| self.priced(script)).collect());
         for file in &differences.gone {
             drop(self.retire(file));
             if let Some(script) = before.iter().find(|script| script.file == *file) {
@@ -26,6 +26,7 @@ impl Inner {
             }
         }
         for script in differences.changed.iter().filter_map(|file| scan.get(file)) {
+            let script = &self.priced(script);
             let old = before.iter().find(|old| old.file == script.file);
             // A script that keeps its name is replaced in place, so that its worker stays known throughout.
             if let Some(old) = old.filter(|old| old.name != script.name || script.mode() == Mode::Daemon) {
@@ -54,6 +55,21 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Returns the script. A daemon whose `max_cost` pays for no call of its model cannot be started.
+    fn priced(&self, script: &Script) -> Script {
+        let mut script = script.clone();
+        let limit = script.settings.max_cost.filter(|_| script.mode() == Mode::Daemon);
+        let (Some(limit), Start::Yes(_)) = (limit, &script.start) else { return script };
+        let model = script.settings.model.as_deref().unwrap_or(&self.options.surroundings.model).to_owned();
+        if let Some((link, least)) = self.options.tokens.least_call(&model).filter(|(_, least)| *least > limit) {
+            script.start = Start::Cannot(format!(
+                "max_cost: {limit} pays for no call of {link}, because {least} are set aside for each; expected {least} \
+                 or more; raise it, or lower `models.{model}.max_output_tokens`"
+            ));
+        }
+        script
     }
 
     /// Says whether this process runs the script.

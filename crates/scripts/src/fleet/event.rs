@@ -15,8 +15,8 @@ pub struct FleetEvent {
     /// Number of the process; `None` for the whole script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<u32>,
-    /// The new state: `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished`, `crashed`; of a script
-    /// `found`, `changed`, `gone`, `cannot_start`.
+    /// The new state: `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished`, `crashed`, `parked`; of a
+    /// script `found`, `changed`, `gone`, `cannot_start`.
     pub what: &'static str,
     /// Description for people.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -166,7 +166,7 @@ impl Group {
             return "idle";
         }
         let states: Vec<&str> = self.processes().iter().map(|process| process.state).collect();
-        let order = ["running", "starting", "stopping", "waiting", "crashed", "finished", "stopped"];
+        let order = ["running", "starting", "stopping", "waiting", "parked", "crashed", "finished", "stopped"];
         order.into_iter().find(|word| states.contains(word)).unwrap_or("stopped")
     }
 

@@ -15,10 +15,16 @@ use tokio::{
 };
 
 use super::{FleetEvent, ProcessStatus, group::Group, handle::Inner, process::RunningProcess};
-use crate::log::Stream;
+use crate::{log::Stream, token::Shortage};
 
 /// Time limit for a changed process to become ready; then the next one is changed.
 const TURN: Duration = Duration::from_secs(60);
+
+/// Interval at which a parked process looks for money, and the longer one when it is parked again after a short life.
+const LOOK: Duration = Duration::from_secs(1);
+const LOOK_LATER: Duration = Duration::from_secs(30);
+/// A life that is short, in milliseconds.
+const SHORT_LIFE_MS: i64 = 10_000;
 
 /// An order to processes; with a number, only to the process of that id.
 pub(super) type Order = (Option<i32>, Event);
@@ -51,6 +57,8 @@ impl Instance {
             live: None,
             show,
             started_ms: None,
+            shortage: None,
+            parked_twice: false,
         };
         let life = tokio::spawn(life.run(inbox, closing));
         if due.is_none() {
@@ -88,7 +96,7 @@ impl Instance {
         async move {
             let turned = shown.wait_for(|status| {
                 let fresh = status.pid.is_some() && status.pid != before && status.state == "running";
-                fresh || matches!(status.state, "crashed" | "waiting" | "finished" | "stopped")
+                fresh || matches!(status.state, "crashed" | "waiting" | "finished" | "stopped" | "parked")
             });
             let _ = tokio::time::timeout(TURN, turned).await;
         }
@@ -104,6 +112,10 @@ struct Life {
     live: Option<RunningProcess>,
     show: watch::Sender<ProcessStatus>,
     started_ms: Option<i64>,
+    /// Money that it lacked when it was parked last.
+    shortage: Option<Shortage>,
+    /// Whether it was parked again soon after its start.
+    parked_twice: bool,
 }
 
 impl Life {
@@ -113,6 +125,7 @@ impl Life {
             self.tell("stopped", None);
         }
         loop {
+            let room = self.room();
             let deadline = self.machine.deadline().map(|at| self.inner.begun + Duration::from_millis(at));
             let event = tokio::select! {
                 order = inbox.recv() => match order {
@@ -129,6 +142,7 @@ impl Life {
                     _ => Event::Exited(exit),
                 },
                 () = at(deadline) => Event::Time,
+                () = room => Event::Start,
             };
             self.handle(event).await;
             if self.machine.is_over() {
@@ -142,8 +156,9 @@ impl Life {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             let before = self.machine.word();
+            let event = self.judge(event, before);
             let exit = match &event {
-                Event::Exited(exit) => Some(exit.clone()),
+                Event::Exited(exit) | Event::Broke(exit) => Some(exit.clone()),
                 Event::Lost => Some(Exit::because(Cause::HelperLost)),
                 _ => None,
             };
@@ -164,6 +179,36 @@ impl Life {
                 Some(Effect::Terminate) => self.live.iter().for_each(|live| live.handle().terminate()),
                 Some(Effect::Kill) => self.live.iter().for_each(|live| live.handle().kill()),
                 None => {}
+            }
+        }
+    }
+
+    /// Turns a failure after a call that was refused for lack of money into the wait for more.
+    fn judge(&mut self, event: Event, before: &str) -> Event {
+        match event {
+            Event::Exited(exit) if !exit.is_success() && matches!(before, "starting" | "running") => {
+                let lived = self.started_ms.map_or(i64::MAX, |at| self.inner.now_ms().saturating_sub(at));
+                self.parked_twice = self.shortage.is_some() && lived < SHORT_LIFE_MS;
+                self.shortage = self.live.as_ref().and_then(RunningProcess::shortage);
+                if self.shortage.is_some() { Event::Broke(exit) } else { Event::Exited(exit) }
+            }
+            event => event,
+        }
+    }
+
+    /// Waits until a parked process could pay again. A process that was parked soon after its start is started less
+    /// often: others may use up the money before it does.
+    fn room(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shortage = self.shortage.clone().filter(|_| self.machine.word() == "parked");
+        let every = if self.parked_twice { LOOK_LATER } else { LOOK };
+        let (inner, worker) = (Arc::clone(&self.inner), self.group.script().name.clone());
+        async move {
+            let Some(shortage) = shortage else { return std::future::pending().await };
+            loop {
+                tokio::time::sleep(every).await;
+                if inner.options.tokens.has_room(&worker, &shortage) {
+                    return;
+                }
             }
         }
     }
@@ -196,7 +241,10 @@ impl Life {
             _ => None,
         };
         let last = exit.as_ref().and(self.machine.last());
-        let detail = describe(word, last, wait, self.machine.failures(), self.machine.policy.tries);
+        let parked = self.shortage.as_ref().filter(|_| word == "parked").map(|shortage| shortage.why.clone());
+        let detail = parked
+            .clone()
+            .unwrap_or_else(|| describe(word, last, wait, self.machine.failures(), self.machine.policy.tries));
         let news = word != before || exit.is_some();
         // Anybody that sees the state finds the reason in the log.
         if news {
@@ -210,6 +258,7 @@ impl Life {
             status.restarts = self.machine.restarts();
             status.runs = self.machine.runs();
             status.failures = self.machine.failures();
+            status.parked = parked;
             if exit.is_some() {
                 status.last_exit = self.machine.last().cloned();
                 status.last_exit_ms = Some(now);

@@ -27,7 +27,7 @@ use crate::{
     log::{Lines, Stream, presentable},
     redact::Redactor,
     settings::{Mode, Ready},
-    token::{Access, Lent},
+    token::{Access, Lent, Shortage},
 };
 
 /// Bytes per read.
@@ -44,7 +44,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(super) struct RunningProcess {
     process: Handle,
     _guard: kapelle_supervisor::helper_process::Guard,
-    _token: Lent,
+    token: Lent,
     readers: Vec<JoinHandle<()>>,
     probe: Option<JoinHandle<()>>,
     seat: Option<Arc<Seat>>,
@@ -90,7 +90,7 @@ impl RunningProcess {
         let mut live = RunningProcess {
             process: handle,
             _guard: guard,
-            _token: token,
+            token,
             readers: Vec::new(),
             probe: None,
             seat: None,
@@ -113,6 +113,11 @@ impl RunningProcess {
 
     pub(super) fn handle(&self) -> &Handle {
         &self.process
+    }
+
+    /// Returns the money that its latest call lacked.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.token.shortage()
     }
 
     /// Returns the slot through which tasks are given to it.

@@ -12,7 +12,7 @@ pub struct ProcessStatus {
     pub id: String,
     /// Its number within its worker.
     pub instance: u32,
-    /// `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished` or `crashed`.
+    /// `starting`, `running`, `stopping`, `waiting`, `stopped`, `finished`, `crashed` or `parked`.
     pub state: &'static str,
     /// Process id.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,6 +23,9 @@ pub struct ProcessStatus {
     /// Time of the next start, when the process waits for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<i64>,
+    /// Account that has no money for it, and what lifts that, while the process is parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
     /// Number of starts.
     pub runs: u64,
     /// Number of restarts: after failures, and by request.
@@ -55,7 +58,8 @@ pub struct ScriptStatus {
     pub standing: &'static str,
     /// The reason for `standing`.
     pub why: String,
-    /// `running`, `idle`, `waiting`, `crashed`, `stopped`, `finished`, `starting`, or `-` when it is not started.
+    /// `running`, `idle`, `waiting`, `parked`, `crashed`, `stopped`, `finished`, `starting`, or `-` when it is not
+    /// started.
     pub state: &'static str,
     /// The program that runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +87,8 @@ pub struct Counts {
     pub running: usize,
     /// Processes that failed too often and are not restarted.
     pub crashed: usize,
+    /// Processes that wait for money.
+    pub parked: usize,
     /// Scripts that should be started and cannot.
     pub cannot_start: usize,
 }
@@ -98,6 +104,7 @@ impl Counts {
             started: standing("started"),
             running: processes("running"),
             crashed: processes("crashed"),
+            parked: processes("parked"),
             cannot_start: standing("cannot_start"),
         }
     }

@@ -15,6 +15,11 @@ pub async fn set(call: Call) -> Answer {
     ok(&call.app.set_budget(&call.who, call.json()?).await?)
 }
 
+/// `POST /api/v1/budgets/reset`
+pub async fn reset(call: Call) -> Answer {
+    ok(&call.app.reset_budget(&call.who, call.json()?).await?)
+}
+
 /// `GET /api/v1/cost`
 pub async fn cost(call: Call) -> Answer {
     ok(&call.app.cost(&call.who, call.query()?).await?)

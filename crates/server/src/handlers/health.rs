@@ -5,6 +5,7 @@ use kapelle_api::{Alive, HealthStatus};
 
 use crate::{
     call::{Call, json, ok, text},
+    exposition::MEDIA,
     metrics,
     route::Answer,
 };
@@ -31,5 +32,5 @@ pub async fn health(call: Call) -> Answer {
 pub async fn metrics(call: Call) -> Answer {
     let site = std::sync::Arc::clone(&call.site);
     let scraped = call.app.list(move |_| Ok(metrics::scrape(&site))).await??;
-    Ok(text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", scraped))
+    Ok(text(StatusCode::OK, MEDIA, scraped))
 }

@@ -21,3 +21,8 @@ pub async fn create(call: Call) -> Answer {
 pub async fn revoke(call: Call) -> Answer {
     ok(&call.app.revoke_key(&call.who, call.param("id")).await?)
 }
+
+/// `POST /api/v1/token/rotate`
+pub async fn rotate(call: Call) -> Answer {
+    ok(&call.app.rotate_token(&call.who).await?)
+}

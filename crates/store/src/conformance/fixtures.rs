@@ -17,7 +17,7 @@ use crate::{Batch, JournalEntry, RunWrite, VersionRow};
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 /// Makes a ready task outside of a run in lane default/noop.
-pub(super) fn task(id: i64) -> Task {
+pub(crate) fn task(id: i64) -> Task {
     Task {
         id: TaskId(id),
         tenant: TenantId::DEFAULT,

@@ -3,7 +3,7 @@
 mod access;
 mod commits;
 mod faults;
-mod fixtures;
+pub(crate) mod fixtures;
 mod folder;
 mod histories;
 mod hosted;

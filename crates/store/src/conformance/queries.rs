@@ -107,6 +107,7 @@ fn open_tasks_are_counted_by_lane_and_state(mut rig: Rig) {
         requires: Requires::default(),
         state,
         tasks,
+        oldest: NOW,
     };
     let expected = [
         count("default", StateKind::Ready, 2),

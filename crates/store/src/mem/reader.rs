@@ -7,7 +7,7 @@ use std::{
 };
 
 use kapelle_core::{
-    Name, PayloadId, RunId, TaskId, TenantId,
+    Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     run::{ScopeId, Slot},
     task::{Attempt, StateKind, Task, TaskState},
 };
@@ -203,13 +203,14 @@ impl Reader for MemReader {
 
     fn open_tasks(&self, tenant: TenantId) -> Result<Vec<LaneCount>, StoreError> {
         let state = self.state();
-        let mut counts: BTreeMap<(Lane, StateKind), u64> = BTreeMap::new();
+        let mut counts: BTreeMap<(Lane, StateKind), (u64, Timestamp)> = BTreeMap::new();
         for task in state.tasks.values().filter(|task| task.tenant == tenant && !task.state.kind().is_terminal()) {
-            *counts.entry((Lane::of(task), task.state.kind())).or_default() += 1;
+            // The oldest has the lowest id, and comes first.
+            counts.entry((Lane::of(task), task.state.kind())).or_insert((0, task.created_at)).0 += 1;
         }
-        let count = |((lane, state), tasks)| {
+        let count = |((lane, state), (tasks, oldest))| {
             let Lane { queue, worker, requires, .. } = lane;
-            LaneCount { queue, worker, requires, state, tasks }
+            LaneCount { queue, worker, requires, state, tasks, oldest }
         };
         Ok(counts.into_iter().map(count).collect())
     }

@@ -10,6 +10,7 @@ mod attempt;
 mod audit;
 mod columns;
 mod commit;
+mod copy;
 mod fault;
 mod gate;
 mod held;

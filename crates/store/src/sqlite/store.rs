@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use kapelle_core::{
@@ -17,7 +18,7 @@ use kapelle_core::{
 use rusqlite::{Connection, config::DbConfig};
 
 use super::{
-    answer, audit, commit,
+    answer, audit, commit, copy,
     fault::{Sql, Trouble},
     gate, held, hosted,
     ids::Ids,
@@ -35,6 +36,9 @@ use crate::{
     ledger::{AccountRow, BudgetRow, CallRow, LedgerStore, PrepaidRow},
     rows::RunRow,
 };
+
+/// Wait at the end for readers that keep the log from being emptied.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// The writing connection of a folder. There is one per folder at a time.
 #[derive(Debug)]
@@ -257,6 +261,13 @@ impl Store for SqliteStore {
         self.usable()?;
         let end = prune::turn(&self.conn, &self.ids, retention);
         self.transaction(end, |_| true)
+    }
+
+    fn close(&mut self) {
+        // After a failed sync nothing may be copied any more.
+        if self.broken.is_none() && self.conn.busy_timeout(CLOSING).is_ok() {
+            let _ = copy::empty_log(&self.conn);
+        }
     }
 }
 

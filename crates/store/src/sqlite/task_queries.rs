@@ -251,11 +251,12 @@ pub(super) fn page(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
-/// Counts open tasks, by lane and state. Reads the index alone.
+/// Counts open tasks, by lane and state. Reads the index, and one row for each lane and state.
 pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId) -> Sql<Vec<LaneCount>> {
     let mut query = conn.prepare_cached(
-        "SELECT state, queue, worker, count(*), requires FROM task INDEXED BY task_open \
-         WHERE state < 10 AND tenant = ?1 GROUP BY state, queue, worker, requires",
+        "SELECT state, queue, worker, tasks, requires, (SELECT created_at FROM task WHERE id = oldest) FROM (\
+         SELECT state, queue, worker, count(*) AS tasks, requires, min(id) AS oldest FROM task INDEXED BY task_open \
+         WHERE state < 10 AND tenant = ?1 GROUP BY state, queue, worker, requires)",
     )?;
     let mut rows = query.query([tenant.0])?;
     let mut counts = Vec::new();
@@ -266,6 +267,7 @@ pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId
             requires: labels(conn, names, row.get(4)?)?,
             state: must(StateKind::from_number(row.get(0)?), "state")?,
             tasks: row.get::<_, i64>(3)?.cast_unsigned(),
+            oldest: Timestamp(row.get(5)?),
         });
     }
     let place = |count: &LaneCount| (count.queue.clone(), count.worker.clone(), count.requires.clone(), count.state);

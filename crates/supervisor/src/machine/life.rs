@@ -1,6 +1,6 @@
 //! The state machine.
 
-use super::{Cause, Exit, Policy, Restart};
+use super::{Cause, Effect, Event, Exit, Policy, Restart};
 
 /// State of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum State {
     Finished,
     /// It failed too often and is not restarted.
     Crashed,
+    /// It ended because its money is used up. It is started when there is more.
+    Parked,
 }
 
 /// Action after a process has stopped.
@@ -50,43 +52,6 @@ pub enum Then {
     Start,
     /// It counts as a failure.
     Fail,
-}
-
-/// Events of a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names of the fields say it")]
-pub enum Event {
-    /// It is to run.
-    Start,
-    /// It is to end.
-    Stop,
-    /// It is to end and run again.
-    Restart,
-    /// It is to end for good: later requests do not restart it.
-    Close,
-    /// It runs.
-    Spawned { pid: i32 },
-    /// It could not be started.
-    Refused(String),
-    /// It reported that it is ready.
-    Ready,
-    /// It has ended.
-    Exited(Exit),
-    /// The helper is gone, and the process with it.
-    Lost,
-    /// Time has passed.
-    Time,
-}
-
-/// Action to perform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Start the process.
-    Spawn,
-    /// Request its end.
-    Terminate,
-    /// Kill it with all its descendants.
-    Kill,
 }
 
 /// State machine of one process.
@@ -164,6 +129,7 @@ impl Machine {
             State::Waiting { .. } => "waiting",
             State::Finished => "finished",
             State::Crashed => "crashed",
+            State::Parked => "parked",
         }
     }
 
@@ -206,6 +172,7 @@ impl Machine {
                 None
             }
             Event::Exited(exit) => self.exited(exit, now),
+            Event::Broke(exit) => self.broke(exit, now),
             Event::Lost => self.lost(now),
             Event::Time => self.time(now),
         }
@@ -213,7 +180,7 @@ impl Machine {
 
     fn start(&mut self) -> Option<Effect> {
         match &mut self.state {
-            State::Stopped | State::Finished | State::Crashed | State::Waiting { .. } => {
+            State::Stopped | State::Finished | State::Crashed | State::Parked | State::Waiting { .. } => {
                 self.failures = 0;
                 self.spawn()
             }
@@ -245,7 +212,7 @@ impl Machine {
                 *then = Then::Stop;
                 None
             }
-            State::Stopped | State::Finished | State::Crashed | State::Waiting { .. } => {
+            State::Stopped | State::Finished | State::Crashed | State::Parked | State::Waiting { .. } => {
                 self.state = State::Stopped;
                 None
             }
@@ -336,6 +303,17 @@ impl Machine {
             }
             _ => None,
         }
+    }
+
+    /// It is not blamed: it waits for money, however often.
+    fn broke(&mut self, exit: Exit, now: u64) -> Option<Effect> {
+        if !matches!(self.state, State::Starting { .. } | State::Running { .. }) {
+            return self.exited(exit, now);
+        }
+        self.last = Some(exit);
+        self.failures = 0;
+        self.state = State::Parked;
+        None
     }
 
     fn ended_well(&mut self, exit: Exit, now: u64) {

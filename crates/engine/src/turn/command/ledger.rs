@@ -88,6 +88,10 @@ pub enum LimitBy {
     Owner,
     /// The tenant: its own limits of itself, its days, queues and workers cannot exceed the owner's.
     Tenant,
+    /// The owner of the server, who wants the limit of the file again; without one the account is unlimited.
+    OwnerReset,
+    /// The tenant, which gives up its own limit of itself.
+    TenantReset,
 }
 
 /// Reservation of the worst case of a call. Answered with [`Reserved`].
