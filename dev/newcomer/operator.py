@@ -11,7 +11,7 @@ import tarfile
 from story import KAPELLE, ROOT, Project, Server, Story, until
 
 
-ROLES = ["admin", "operator", "developer", "viewer", "worker"]
+ROLES = ["admin", "operator", "developer", "viewer", "worker", "metrics"]
 PROBES = {
     "see tasks": [("GET", path, None) for path in (
         "/api/v1/tasks", "/api/v1/runs", "/api/v1/workers", "/api/v1/queues", "/api/v1/cost?by=day", "/api/v1/budgets")],
@@ -99,6 +99,10 @@ def main() -> None:
                     status, said = server.ask(method, path, body, token=secrets[role])
                     refused = status in (401, 403)
                     assert refused != may, f"{action}: {role}: {method} {path} was answered with {status} {said}"
+    with story.step("a key that only reads metrics does nothing else"):
+        scraper = key(project, "prometheus", "--role", "metrics")
+        assert server.ask("GET", "/metrics", token=scraper)[0] == 200
+        assert server.ask("GET", "/api/v1/tasks", token=scraper)[0] == 403
     with story.step("metrics are read with a viewer's key"):
         status, metrics = server.ask("GET", "/metrics", token=viewer)
         assert status == 200 and "kapelle_" in metrics and "# TYPE kapelle_" in metrics
@@ -116,6 +120,7 @@ def main() -> None:
     with story.step("a wrong configuration is refused with file, line and field"):
         (other.folder / "kapelle.yaml").write_text("queus: { default: { slots: 2 } }\n")
         other.run("serve", "--listen", "127.0.0.1:0", code=2).has("kapelle.yaml:1:1", "queus", "queues")
+        other.run("config", "check", code=2).has("kapelle.yaml:1:1", "queus", "queues")
     with story.step("kill -9 loses no acknowledged task"):
         project.run("queues", "pause", "default")
         ids = server.ask("POST", "/api/v1/tasks/batch",
@@ -128,6 +133,26 @@ def main() -> None:
         full_disk(story)
     else:
         print("SKIPPED the step with a full disk: it mounts a small one, which needs root")
+    with story.step("a backup of the working server is restored elsewhere, with its tasks"):
+        project.run("backup", str(story.place / "backup"))
+        restored = Project(story.folder("restored"))
+        restored.run("restore", str(story.place / "backup"))
+        restored.run("tasks", "--state", "succeeded").has("keywords")
+        restored.run("doctor").has("quick_check passed")
+        restored.run("restore", str(story.place / "backup"), code=None).has("restored")
+    with story.step("the folder's token is replaced, and the old one is refused"):
+        old = project.token
+        project.run("keys", "rotate-token")
+        assert project.token != old
+        assert server.ask("GET", "/api/v1/tasks", token=old)[0] == 401
+        assert server.ask("GET", "/api/v1/tasks")[0] == 200
+    with story.step("a changed configuration says what waits for a restart"):
+        (project.folder / "kapelle.yaml").write_text("queues: { default: { slots: 3 } }\nbudgets: { day: $5 }\n")
+        server.prints("only after a restart: queues")
+        project.run("budgets").has("$5.00")
+    with story.step("a log has times and levels, and no token"):
+        assert re.search(r"^\d{4}-\d\d-\d\d\S* +(INFO|info)", server.output, re.M), server.output
+        assert "kap_" not in server.output
     with story.step("the acts are in the audit trail, and it is verified"):
         project.run("audit").has("key.create", "queue.pause")
         project.run("audit", "verify")
@@ -155,10 +180,12 @@ def full_disk(story: Story) -> None:
         status, said = until(lambda: (got := server.ask("POST", "/api/v1/tasks", task, token=token))[0] != 201 and got, "a refusal")
         assert status == 507 and said["code"] == "storage_full", (status, said)
         assert server.ask("GET", "/api/v1/tasks?limit=1", token=token)[0] == 200
+        until(lambda: server.ask("GET", "/readyz", token="")[0] == 503, "not ready")
         project.run("submit", "log", "--input", "message=" + "x" * 100_000, code=75)
     with story.step("... and it goes on by itself once there is room"):
         (disk / "ballast").unlink()
         until(lambda: server.ask("POST", "/api/v1/tasks", task, token=token)[0] == 201, "room again")
+        until(lambda: server.ask("GET", "/readyz", token="")[0] == 200, "ready again")
     server.stop()
 
 

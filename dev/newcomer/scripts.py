@@ -45,6 +45,7 @@ async def main():
 
 asyncio.run(main())
 """
+KEYED = "from openai import OpenAI\nclient = OpenAI(api_key='sk-of-my-own')\n"
 HARDCODED = "from openai import OpenAI\nclient = OpenAI(base_url='https://api.openai.com/v1')\n"
 
 
@@ -68,6 +69,13 @@ def main() -> None:
         server = story.keep(Server(project))
         until(lambda: "running" in line(project, "watch_inbox"), "watch_inbox runs")
         assert "idle" in line(project, "extract"), line(project, "extract")
+    with story.step("a budget for a worker that does not exist is warned of, with the near name"):
+        settings = (folder / "kapelle.yaml").read_text()
+        (folder / "kapelle.yaml").write_text(settings.replace("nightly:", "nightlyy:"))
+        project.run("config", "check", code=None).has("nightlyy", "`nightly`")
+        (folder / "kapelle.yaml").write_text(settings)
+    with story.step("the start says how many scripts there are"):
+        server.prints("workers/: ")
     with story.step("the loop works through its inbox"):
         drop(folder, "a", "The reading room closes early.")
         until(lambda: (folder / "workers/inbox/a.done").exists(), "the letter is done")
@@ -93,13 +101,18 @@ def main() -> None:
         task = until(lambda: in_state(server, "task_2", "parked"), "task_2 is parked")
         assert "money" in task["reason"] or "budget" in task["reason"] or "needs" in task["reason"], task["reason"]
         project.run("why", "task_2").has("budgets raise day")
-    with story.step("the loop meets the cap as well"):
+    with story.step("the loop meets the cap as well: it is parked, and not given up"):
         drop(folder, "b", "This one does not fit.")
-        until(lambda: "running" not in line(project, "watch_inbox"), "watch_inbox stopped at the cap")
+        until(lambda: "parked" in line(project, "watch_inbox"), "watch_inbox is parked")
         assert provider.calls == 2, "a call was sent beyond the cap"
-    with story.step("a raised budget lets the task go on by itself"):
+    with story.step("a raised budget lets both go on by themselves"):
         project.run("budgets", "raise", "day", "1")
         until(lambda: in_state(server, "task_2", "succeeded"), "task_2 goes on")
+        until(lambda: (folder / "workers/inbox/b.done").exists(), "the letter beyond the cap is done")
+    with story.step("a key written into a script, and a daemon that reads standard input, are reported"):
+        project.write({"workers/keyed.py": KEYED, "workers/reads.py": EXTRACT})
+        until(lambda: "mode: task" in project.run("workers").all, "standard input is reported")
+        project.run("workers").has("keyed.py", "reads.py")
     with story.step("a script that names the provider itself is reported, with its line"):
         project.write({"workers/sneaky.py": HARDCODED})
         until(lambda: "api.openai.com" in project.run("workers").all, "the hard-coded address is reported")
