@@ -14,10 +14,12 @@ analyse() {
 }
 
 hints() {
+  link=$("$kapelle" ui 2>/dev/null) || link="http://$1/ui/"
   cat >&2 <<END
 
-Kapelle serves http://$1: the web console is at /ui/ (the link above logs in once), the interface as a page is at
-/docs, its health at /health. The token is in $data/token.
+The web console (this link logs in once, within 10 minutes):
+  $link
+The interface as a page is at http://$1/docs, its health at /health. The token is in $data/token.
 In another terminal, put the program on the path, and try:
   export PATH="$bin:\$PATH"      (or \`sudo make install\`)
   kapelle ui                     another link to the console

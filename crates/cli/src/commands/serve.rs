@@ -97,9 +97,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     }
     // After the scripts: a program that waits for this line may submit to any of them.
     app.out.print(&format!("listening={}", server.address()))?;
-    if let Ok(code) = kapelle.app().owner_code() {
-        app.out.note(&format!("console (one use, 10 minutes): http://{}{}", server.reachable(), code.path));
-    }
+    tell_console(app, &kapelle, &server);
     app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
     let mut reloader = Reloader::new(app, settings.config.clone());
@@ -115,6 +113,17 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     };
     server.stop().await;
     Ok(code)
+}
+
+/// Prints the address of the console: on a terminal with a code that logs in once, which must not stay in a log.
+fn tell_console(app: &App, kapelle: &Kapelle, server: &Server) {
+    let address = server.reachable();
+    match kapelle.app().owner_code() {
+        Ok(code) if stderr_is_terminal() => {
+            app.out.confide(&format!("console (one use, 10 minutes): http://{address}{}", code.path));
+        }
+        _ => app.out.note(&format!("console: http://{address}/ui/; `kapelle ui` prints a link that logs in once")),
+    }
 }
 
 /// Says how many scripts and workers there are, and where scripts lie that are not found.
