@@ -225,7 +225,7 @@ fn changes_give_one_shape_through_every_face() {
             assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
             let mut names: Vec<String> = said.json().as_object().unwrap().keys().cloned().collect();
             // A task waits or not, depending on the process that works on it.
-            names.retain(|name| !["reason", "waiting", "started_at"].contains(&name.as_str()));
+            names.retain(|name| !["reason", "waiting", "started_at", "ready_at"].contains(&name.as_str()));
             names
         };
         changes.iter().map(shape).collect()

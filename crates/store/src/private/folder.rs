@@ -109,8 +109,19 @@ mod unix {
     /// Depth to which folders below the data folder are inspected.
     const DEPTH: usize = 8;
     /// Names of Kapelle's files, up to the first dot.
-    const OWN: [&str; 10] =
-        ["lock", "token", "address", "session", "blobs", "logs", "host-files", "host-numbers", "calls", "audit"];
+    const OWN: [&str; 11] = [
+        "lock",
+        "token",
+        "address",
+        "session",
+        "blobs",
+        "logs",
+        "host-files",
+        "host-numbers",
+        "calls",
+        "audit",
+        "history",
+    ];
     /// Names of files that any folder may hold.
     const PLAIN: [&str; 5] = ["lost+found", ".gitkeep", ".gitignore", ".keep", ".DS_Store"];
     /// Limit of paths named in a note.

@@ -10,6 +10,7 @@ const budget = (account: string, limit: number, spent: number): Budget => ({
   limit_nanousd: limit * 1e9,
   spent_nanousd: spent * 1e9,
   set_at: "",
+  of_file: false,
 });
 
 test("amounts are read as the server writes them", () => {

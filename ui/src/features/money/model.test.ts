@@ -7,6 +7,7 @@ const budget = (account: string, limit: number, spent: number): Budget => ({
   limit_nanousd: limit,
   spent_nanousd: spent,
   set_at: "",
+  of_file: false,
 });
 
 test("the tightest budget comes first, and one of nothing is used up", () => {
