@@ -41,7 +41,12 @@ test("no page scrolls sideways at 1440, 768 and 360 pixels, nor at 400 percent",
     for (const width of [1440, 768, 360, 320]) {
       await tab.page.setViewportSize({ width, height: 800 });
       await settle(tab.page);
-      const over = await sideways(tab.page);
+      let over = await sideways(tab.page);
+      if (over > 0) {
+        // A run that goes on changes its drawing for a frame or two; what stays is wrong.
+        await settle(tab.page);
+        over = await sideways(tab.page);
+      }
       if (over > 0) wrong.push(`${name} is ${over} px wider than ${width} px`);
     }
   }

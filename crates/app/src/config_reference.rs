@@ -197,7 +197,8 @@ mod tests {
                     log: { format: json }\nfallback: false\nbudgets: { day: 1 }\n";
         let mut changed = Config::default().restart_keys(&Config::parse(text, "k").unwrap());
         let mut all: Vec<&str> = CONFIG.names().filter(|name| !RELOADED.contains(name)).collect();
-        (changed.sort_unstable(), all.sort_unstable());
+        changed.sort_unstable();
+        all.sort_unstable();
         assert_eq!(changed, all);
     }
 

@@ -102,7 +102,7 @@ impl App {
     }
 
     /// Reads from the journal which ways branches took whose rows do not tell.
-    fn ways(&self, run: RunId, unclear: &[Unclear]) -> Result<Vec<((u32, u32), Way)>, AppError> {
+    fn ways(&self, run: RunId, unclear: &[Unclear]) -> Result<Vec<(Place, Way)>, AppError> {
         let mut found = Vec::new();
         if unclear.is_empty() {
             return Ok(found);
@@ -131,6 +131,9 @@ fn short(text: &str) -> String {
     text.chars().take(90).collect()
 }
 
+/// The numbers of a block and of a step in it.
+type Place = (u32, u32);
+
 /// A way of a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -142,7 +145,7 @@ enum Way {
 struct Unclear {
     scope: ScopeId,
     slot: Slot,
-    place: (u32, u32),
+    place: Place,
     then: BlockIx,
 }
 
@@ -175,7 +178,7 @@ enum Level {
 /// Assigns rows to the steps of a definition. The id of a scope follows from its place, so no row needs to name its step.
 struct Fold<'d> {
     definition: &'d Definition,
-    found: HashMap<(u32, u32), Became>,
+    found: HashMap<Place, Became>,
     unclear: Vec<Unclear>,
 }
 

@@ -2,10 +2,7 @@
 
 use std::{fs::File, path::Path, time::Duration};
 
-use rusqlite::{
-    Connection, OpenFlags,
-    backup::{Backup, StepResult},
-};
+use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 use super::{
     fault::{Sql, Trouble},
@@ -38,14 +35,8 @@ fn copy(source: &Path, target: &Path) -> Sql<()> {
     let mut target = Connection::open_with_flags(target, flags)?;
     // A copy that is interrupted is thrown away: it needs no journal of its own.
     target.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
-    let backup = Backup::new(&source, &mut target)?;
-    loop {
-        match backup.step(-1)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => {}
-            _ => std::thread::sleep(PAUSE),
-        }
-    }
+    Backup::new(&source, &mut target)?.run_to_completion(i32::MAX, PAUSE, None)?;
+    Ok(())
 }
 
 /// Copies the whole log into the database and empties it. Returns false when a reader keeps it from being emptied.
@@ -65,7 +56,7 @@ mod tests {
     };
 
     fn add(store: &mut SqliteStore, ids: std::ops::Range<i64>) {
-        let tasks: Vec<_> = ids.map(|id| fixtures::task(id)).collect();
+        let tasks: Vec<_> = ids.map(fixtures::task).collect();
         let tasks = tasks.iter().map(|task| TaskWrite { task, expected: None }).collect();
         store.commit(&Batch { tasks, ..Batch::default() }).unwrap();
     }
@@ -92,7 +83,7 @@ mod tests {
         writer.join().unwrap();
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
         let copied = count(place.path());
-        assert!(copied >= 500 && (copied - 500) % 10 == 0, "{copied} tasks: a turn is whole or absent");
+        assert!(copied >= 500 && (copied - 500).is_multiple_of(10), "{copied} tasks: a turn is whole or absent");
         assert!(matches!(reader.copy_to(&target), Err(StoreError::Io { .. })), "an existing file is kept");
     }
 
