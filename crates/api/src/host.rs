@@ -79,7 +79,7 @@ impl Served {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registered {
-    /// Its id.
+    /// The id of the host, for its further requests.
     pub id: String,
     /// Workers that were left out, because the key may not serve them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

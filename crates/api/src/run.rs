@@ -130,7 +130,7 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StartedRun {
-    /// Its id.
+    /// The id of the run, such as `run_3`.
     pub id: String,
     /// `running`.
     pub state: RunState,
@@ -140,7 +140,7 @@ pub struct StartedRun {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
-    /// Its id.
+    /// The id of the run, such as `run_3`.
     pub id: String,
     /// Name of the workflow.
     pub workflow: String,

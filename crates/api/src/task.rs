@@ -98,7 +98,7 @@ pub struct SubmitBatch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Submitted {
-    /// Its id.
+    /// The id of the task, such as `task_12`.
     pub id: String,
     /// `ready`, or `scheduled` when it starts later.
     pub state: TaskState,
@@ -118,7 +118,7 @@ pub struct BatchSubmitted {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Task {
-    /// Its id.
+    /// The id of the task, such as `task_12`.
     pub id: String,
     /// The worker of the task.
     pub worker: String,

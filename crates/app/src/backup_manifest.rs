@@ -41,7 +41,7 @@ pub struct Manifest {
 pub struct Listed {
     /// Its path in the folder, with `/` between the parts.
     pub path: String,
-    /// Its length.
+    /// Length of the file, in bytes.
     pub bytes: u64,
     /// The hash of its bytes, in hex digits.
     pub sha256: String,

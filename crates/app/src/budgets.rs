@@ -171,7 +171,7 @@ fn budget(row: &BudgetRow, spent: Money) -> api::Budget {
     }
 }
 
-/// Returns the budgets of a tenant or of all, each with its limit in force, its spending, and who set it by hand.
+/// Returns the budgets of a tenant or of all, each with the limit in force, the spending, and the person of a limit set by hand.
 ///
 /// # Errors
 /// When the store fails.

@@ -28,7 +28,7 @@ impl App {
         let words = given.by.unwrap_or_else(|| "worker".to_owned());
         let kinds = words.split(',').map(kind).collect::<Result<Vec<_>, _>>()?;
         let since = given.since.as_deref().map(|text| history::time("since", text).map(Timestamp)).transpose()?;
-        let (tenant, most) = (by.tenant, given.limit.unwrap_or(ROWS).clamp(1, 1_000));
+        let (tenant, most) = (by.tenant, cursor::page_of(given.limit.or(Some(ROWS)), None)?.most);
         let everything = by.sees_all();
         let listed = self.list_for(tenant, move |app| {
             let reader = app.reader();

@@ -94,8 +94,9 @@ impl Gateway {
         let _ = self.pipeline.set(Pipeline::new(ledger, log, self.clock.clone()));
     }
 
-    /// Returns the link of a chain that reserves the least money for a short question, and that amount: the usual limit of
-    /// an answer decides it. Returns `None` when the chain is unknown or no price of it is known.
+    /// Returns the link of a chain that reserves the least money for a short question, and that amount.
+    ///
+    /// The usual limit of an answer decides it. Returns `None` when the chain is unknown or no price of it is known.
     #[must_use]
     pub fn least_reservation(&self, name: &str) -> Option<(String, Money)> {
         let routes = self.routes();

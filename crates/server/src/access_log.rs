@@ -1,12 +1,10 @@
 //! The access log: one line for each answered request. Query strings, headers and tokens are never in it.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::sync::{Arc, OnceLock};
 
 use axum::http::{Method, StatusCode};
 use kapelle_core::TenantId;
+use tokio::time::Instant;
 
 /// A request in progress. The gatekeeper fills in its route and tenant once it knows them.
 #[derive(Debug, Clone)]

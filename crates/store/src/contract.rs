@@ -243,8 +243,8 @@ pub trait Store: LedgerStore + Send {
     /// Deletes expired rows, a bounded number at a time.
     fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError>;
 
-    /// Prepares for the end: what was committed moves to where a copy of the main file alone has it. A fault changes
-    /// nothing, because the next start does the same.
+    /// Prepares for the end: committed data moves to the main file, so that a copy of that file alone has it. A fault
+    /// changes nothing, because the next start repeats it.
     fn close(&mut self) {}
 }
 

@@ -90,7 +90,8 @@ fn one_with_a_time_of_its_own_waits_for_it_and_its_first_start_is_no_restart() {
     machine.handle(died(0), 60);
     assert_eq!((machine.state(), machine.restarts()), (&State::Waiting { until: 150 }, 0));
     assert_eq!(machine.handle(Event::Time, 150), Some(Effect::Spawn));
-    assert_eq!(machine.restarts(), 1);
+    machine.handle(Event::Spawned { pid: 8 }, 150);
+    assert_eq!((machine.runs(), machine.restarts()), (2, 0), "the next start of a schedule is a run and no restart");
     let mut early = Machine::due(Policy::default(), 50);
     assert_eq!(early.handle(Event::Start, 1), Some(Effect::Spawn), "somebody asked for it");
 }

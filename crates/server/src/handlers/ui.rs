@@ -23,6 +23,8 @@ pub async fn home(_call: Call) -> Answer {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/ui/"));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
     Ok(response)
 }
 
