@@ -40,7 +40,7 @@ async fn state(place: &Place, task: &str) -> Value {
 /// The tasks of a line.
 #[track_caller]
 fn tasks(line: Option<Value>) -> Vec<Value> {
-    let line = line.expect("the stream goes on");
+    let line = line.unwrap();
     line["tasks"].as_array().unwrap_or_else(|| panic!("no tasks: {line}")).clone()
 }
 
