@@ -171,7 +171,9 @@ fn budget(row: &BudgetRow, spent: Money) -> api::Budget {
     }
 }
 
-/// Returns the budgets of a tenant or of all, each with the limit in force, the spending, and the person of a limit set by hand.
+/// Returns the budgets of a tenant or of all, with the limit in force and the spending of each.
+///
+/// A limit set by hand names the person.
 ///
 /// # Errors
 /// When the store fails.
