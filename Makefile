@@ -59,7 +59,7 @@ sdk: build ## the SDKs alone: types, tests, conformance scenarios, snippets of t
 check: ## formatting and lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	@$(CARGO) check --release --locked -p kapelle
+	@$(CARGO) clippy --release --locked -p kapelle -- -D warnings
 
 audit: ## licences, bans and sources of the dependencies, and known vulnerabilities where the data can be reached
 	@CARGO="$(CARGO)" ./dev/audit.sh

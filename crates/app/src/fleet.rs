@@ -8,11 +8,11 @@ use std::{
 };
 
 use kapelle_core::{
-    Money, Name, TaskId, TenantId,
+    Account, Money, Name, TaskId, TenantId, Timestamp,
     account::day_of,
     worker::{TaskContext, Worker, WorkerSpec},
 };
-use kapelle_engine::{Clock, Engine, command};
+use kapelle_engine::{Clock, Engine, NO_LIMIT, command};
 use kapelle_gateway::{
     Gateway, TokenId,
     replay::TaskKey,
@@ -23,14 +23,11 @@ use kapelle_scripts::{
     environment::Surroundings,
     fleet::{Keeps, WorkerSink},
 };
+use kapelle_store::Reader;
 use kapelle_supervisor::helper_process::Helper;
 use kapelle_workers::Catalogue;
 
-use crate::{
-    app::App,
-    ledger::EngineLedger,
-    shortages::{Refused, has_room},
-};
+use crate::{app::App, budgets::given, error::Error, ledger::EngineLedger, shortages::Refused};
 
 /// The folder for logs of scripts, in the folder of the state.
 pub(crate) const LOGS: &str = "logs/workers";
@@ -206,4 +203,20 @@ fn note_into(engine: Option<Engine>) -> Box<dyn Fn(&FleetEvent) + Send + Sync> {
         }
         engine.tell(command::Note { note: Arc::from(note.to_string()) });
     })
+}
+
+/// Says whether the accounts of a worker of the first tenant have room for an amount.
+///
+/// # Errors
+/// When the store fails.
+fn has_room(reader: &dyn Reader, worker: &str, needs: Money, now: Timestamp) -> Result<bool, Error> {
+    for account in [Account::Day, Account::Tenant, Account::Worker(worker.to_owned())] {
+        let limit = given(reader, TenantId::DEFAULT, &account)?.unwrap_or(NO_LIMIT);
+        let day = if account == Account::Day { day_of(now) } else { 0 };
+        let spent = reader.account(TenantId::DEFAULT, &account, day)?.map_or(Money::ZERO, |row| row.spent);
+        if spent.0.saturating_add(needs.0) > limit.0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -8,12 +8,8 @@ use std::{
     },
 };
 
-use kapelle_core::{Account, Money, TenantId, Timestamp, account::day_of};
-use kapelle_engine::NO_LIMIT;
+use kapelle_core::{Account, Money, Timestamp, account::day_of};
 use kapelle_gateway::money::{NoMoney, Payer};
-use kapelle_store::Reader;
-
-use crate::{budgets::given, error::Error};
 
 /// A refused call of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,24 +99,10 @@ fn said(why: &NoMoney) -> String {
     text.strip_suffix(": raise the budget").unwrap_or(&text).to_owned()
 }
 
-/// Says whether the accounts of a worker of the first tenant have room for an amount.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) fn has_room(reader: &dyn Reader, worker: &str, needs: Money, now: Timestamp) -> Result<bool, Error> {
-    for account in [Account::Day, Account::Tenant, Account::Worker(worker.to_owned())] {
-        let limit = given(reader, TenantId::DEFAULT, &account)?.unwrap_or(NO_LIMIT);
-        let day = if account == Account::Day { day_of(now) } else { 0 };
-        let spent = reader.account(TenantId::DEFAULT, &account, day)?.map_or(Money::ZERO, |row| row.spent);
-        if spent.0.saturating_add(needs.0) > limit.0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
+    use kapelle_core::TenantId;
+
     use super::*;
 
     fn payer() -> Payer {

@@ -87,7 +87,7 @@ pub(crate) enum BodyFault {
     /// It is longer than allowed.
     TooLong,
     /// The connection broke, or the time ran out.
-    Broken(reqwest::Error),
+    Broken(transport::Error),
 }
 
 /// Reads a body up to `max` bytes.
