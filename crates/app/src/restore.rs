@@ -8,6 +8,7 @@ use std::{
 
 use kapelle_engine::Recovered;
 use kapelle_store::private;
+use kapelle_workers::inside::folder_of;
 
 use crate::{
     backup::BLOBS,
@@ -60,7 +61,7 @@ pub async fn restore(backup: &Path, mut parts: Parts) -> Result<Restored, Error>
     };
     // An empty folder is replaced by the rename.
     fs::rename(&part, &target).map_err(|error| fault(&target, &error))?;
-    sync_folder(parent(&target))?;
+    sync_folder(folder_of(&target))?;
     Ok(Restored {
         token: manifest.has(secrets::TOKEN_FILE),
         files: manifest.files.len(),
@@ -101,15 +102,11 @@ fn is_free(target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn parent(folder: &Path) -> &Path {
-    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Makes the folder beside the target in which everything is prepared.
 fn part_of(target: &Path) -> Result<PathBuf, Error> {
     let mut name = target.file_name().map_or_else(|| OsString::from("kapelle"), OsString::from);
     name.push(PART);
-    let part = parent(target).join(name);
+    let part = folder_of(target).join(name);
     if part.exists() {
         let what = "an earlier restore was interrupted and left this folder; remove it, then restore again";
         return Err(Error::Backup(format!("{}: {what}", part.display())));

@@ -187,6 +187,6 @@ impl Watcher {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    inside::read(inside::project_of(folder), file, READ_MAX).map_err(|why| format!("{} {why}", file.display()))
+    inside::read(inside::project_of(inside::folder_of(file)), file, READ_MAX)
+        .map_err(|why| format!("{} {why}", file.display()))
 }

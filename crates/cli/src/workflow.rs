@@ -162,7 +162,7 @@ impl Workflow {
 
     /// Returns the folder to which its default files are relative.
     pub fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
+        inside::folder_of(&self.path)
     }
 }
 

@@ -5,10 +5,16 @@
 
 use std::{fs, io::Read, path::Path};
 
+/// Returns the folder of a file; a bare name is in the working directory.
+#[must_use]
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Returns the folder that a file of `workers/` or `workflows/` must be in: the one above, which is the project.
 #[must_use]
 pub fn project_of(folder: &Path) -> &Path {
-    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    folder_of(folder)
 }
 
 /// Checks that a file is inside the folder and a regular file. Nothing of its content is revealed.

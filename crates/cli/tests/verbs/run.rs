@@ -82,6 +82,23 @@ fn a_document_becomes_a_report_that_says_what_is_degraded() {
 }
 
 #[test]
+fn a_default_file_is_found_beside_a_workflow_that_is_named_without_a_folder() {
+    let place = Place::new();
+    place.file(
+        "own.yaml",
+        "name: own\ninputs: { type: object, properties: { letter: { type: object, format: file, default: \"@data/letter.txt\" } } }\n\
+         steps: { read: { worker: extract_text, with: { document: \"${{ inputs.letter }}\" } } }\n\
+         outputs: { text: \"${{ steps.read.output.text }}\" }\n",
+    );
+    place.file("data/letter.txt", TEXT);
+    for named in ["own.yaml", "./own.yaml", place.path("own.yaml").to_str().unwrap()] {
+        let said = place.kapelle(&["run", named, "--json"]);
+        assert_eq!(said.code, 0, "{named}: {said:?}");
+        assert!(said.json()["outputs"]["text"].as_str().unwrap().contains("reading room"), "{named}: {said:?}");
+    }
+}
+
+#[test]
 fn six_specialists_and_a_translation_that_says_what_it_needs() {
     let place = Place::new();
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
