@@ -116,6 +116,9 @@ five-minutes: build ## the first five minutes of a new user, timed
 newcomer: build ## three stories of new users, replayed: OpenAI scripts, SDKs, operating
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/newcomer/run.sh
 
+uses: build ## every sample use of samples/uses, offline and with a double of a model
+	@KAPELLE="$(abspath $(KAPELLE))" ./dev/uses/run.py
+
 docs: build ## the guides: every snippet runs, links lead somewhere, references are current, "not available" is true
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/docs/check.sh
 

@@ -21,11 +21,12 @@ export KAPELLE
 ./ui/test.sh
 if command -v python3 >/dev/null; then
     ./dev/five-minutes.py
+    ./dev/uses/run.py
 elif [ -n "${KAPELLE_TEST_REQUIRE:-}" ]; then
     echo "python3 is not there" >&2
     exit 1
 else
-    echo "skipped: 1 (the first five minutes; it needs python3)"
+    echo "skipped: 2 (the first five minutes, the sample uses; they need python3)"
 fi
 
 # What new users do, replayed.

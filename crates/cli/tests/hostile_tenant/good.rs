@@ -21,11 +21,17 @@ const WINDOW: Duration = Duration::from_millis(1_500);
 const PAUSE_MS: u64 = 8;
 
 /// Durations of its requests, window by window.
+#[derive(Default)]
 pub struct Took {
     windows: Vec<Vec<Duration>>,
 }
 
 impl Took {
+    /// Adds the windows of a later round.
+    pub fn add(&mut self, later: Took) {
+        self.windows.extend(later.windows);
+    }
+
     fn of(&self, hundredth: usize) -> Duration {
         let mut each: Vec<Duration> =
             self.windows.iter().map(|window| window[(window.len() - 1) * hundredth / 100]).collect();
