@@ -5,6 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
 
+# The program embeds the web UI, so this comes before everything that builds it.
+./ui/build.sh
+
 # Tests of scripts use the official OpenAI SDKs where they are installed.
 ./dev/openai-sdks.sh
 
