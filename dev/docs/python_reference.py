@@ -90,7 +90,7 @@ def members(node: ast.ClassDef, known: dict[str, ast.stmt]) -> list[str]:
             continue
         if at.name == "__init__":
             # A class that users do not make themselves: its constructor takes parts of the package.
-            if any(of.annotation and ast.unparse(of.annotation).startswith(("_", "Place")) for of in at.args.args):
+            if any(of.annotation and ast.unparse(of.annotation).startswith(("_", "Asker", "Place")) for of in at.args.args):
                 continue
             name = node.name
         elif at.name.startswith("_"):
@@ -140,7 +140,6 @@ def page() -> str:
 
 
 def groups() -> list[str]:
-    """The groups of methods of a client: the public classes of its file besides itself."""
-    module = ast.parse((PACKAGE / "client.py").read_text("utf-8"))
-    return [at.name for at in module.body
-            if isinstance(at, ast.ClassDef) and not at.name.startswith("_") and at.name != "Client"]
+    """The groups of methods of a client: the classes of their files."""
+    modules = [ast.parse((PACKAGE / f"{name}.py").read_text("utf-8")) for name in ("_tasks", "_runs", "_nouns")]
+    return [at.name for module in modules for at in module.body if isinstance(at, ast.ClassDef)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import os
 import sys
@@ -25,6 +26,7 @@ from kapelle import (
     NewTask,
     NoGateway,
     NoToken,
+    SubmitOptions,
     TaskError,
     Unreachable,
 )
@@ -70,6 +72,20 @@ class BothFacesAreTheSame(unittest.TestCase):
                 if callable(first):
                     self.assertEqual(inspect.signature(first).parameters, inspect.signature(second).parameters, name)
                     self.assertEqual(first.__doc__, second.__doc__, name)
+
+
+class Options(unittest.TestCase):
+    def test_the_options_of_a_submit_are_the_fields_of_a_task(self) -> None:
+        fields = {field.name: field.type for field in dataclasses.fields(NewTask)}
+        del fields["worker"], fields["input"]
+        self.assertEqual(fields, {name: kind.__forward_arg__ for name, kind in SubmitOptions.__annotations__.items()})
+
+    def test_an_unknown_option_is_refused_with_the_right_name(self) -> None:
+        options: Any = {"max_retries": 3}
+        with Client("http://127.0.0.1:1", "t") as client:
+            for call in (client.tasks.submit, client.run):
+                with self.assertRaisesRegex(TypeError, "max_retries: unknown option of .*; use `retry="):
+                    call("w", **options)
 
 
 class Package(unittest.TestCase):

@@ -7,7 +7,7 @@ import { WaitTimeout } from "./errors.js";
 import { NoStream } from "./lines.js";
 import { Task } from "./model.js";
 import { Results } from "./results.js";
-import { Submitter } from "./submitter.js";
+import { type Packed, Submitter } from "./submitter.js";
 import { Broken, type Call, LONGEST_POLL_MS, freshKey } from "./wire.js";
 
 const read = (raw: Record<string, unknown>): Task => new Task(raw);
@@ -40,7 +40,7 @@ export class Ends {
   }
 
   /** Submits a task and waits for its end. Alone it takes one request. */
-  async run(task: { body: string; delayed: boolean; alone: boolean; key: string | undefined }, options: WaitOptions): Promise<Task> {
+  async run(task: Packed, options: WaitOptions): Promise<Task> {
     const began = performance.now();
     const left = (): WaitOptions => {
       const { timeoutMs, signal } = options;

@@ -12,9 +12,12 @@
  *     await host.run();
  */
 
-export { Approvals, Client, Dead, Files, Queues, Runs, Tasks, Workers } from "./client.js";
+export { Client } from "./client.js";
 export type { WaitOptions } from "./asker.js";
-export type { ClientOptions, RunFilter, RunOptions, StartOptions, TaskFilter } from "./client.js";
+export type { ClientOptions } from "./client.js";
+export { Approvals, Dead, Files, Queues, Workers } from "./nouns.js";
+export { type RunFilter, Runs, type StartOptions } from "./runs.js";
+export { type KeyedOptions, type RunOptions, type TaskFilter, Tasks } from "./tasks.js";
 export { Context } from "./context.js";
 export type { CancelReason, LlmOptions } from "./context.js";
 export {

@@ -17,6 +17,16 @@ export const SMALL = 32 * 1024;
 /** Refusals that may be due to one task. Others are due to the server or the token, and hold for each. */
 const OWN = new Set([400, 403, 404, 409, 413, 422]);
 
+/** A task as it travels. */
+export interface Packed {
+  body: string;
+  delayed: boolean;
+  /** It has a request of its own. */
+  alone: boolean;
+  /** The idempotency key of the caller. */
+  key: string | undefined;
+}
+
 /** The answer to a submit, and the stream that tells of the task's end. */
 export interface Submitted {
   raw: Raw;

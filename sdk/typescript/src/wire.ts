@@ -13,6 +13,8 @@ export const ANSWER_MS = 30_000;
 export const LONGEST_POLL_MS = 20_000;
 /** Time for which waits and streams continue without the server: longer than a restart. */
 export const PATIENCE_MS = 60_000;
+/** Wait between the end of a stream and the next, as during a shutdown of the server. */
+export const REST_MS = 100;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
 

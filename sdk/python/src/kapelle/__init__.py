@@ -47,7 +47,22 @@ from .errors import (
     WaitTimeout,
 )
 from .host import Host
-from .model import AsyncJournal, AsyncPage, Event, Failure, Journal, Json, NewTask, Page, PerKey, Retry, Run, Seconds, Task
+from .model import (
+    AsyncJournal,
+    AsyncPage,
+    Event,
+    Failure,
+    Journal,
+    Json,
+    NewTask,
+    Page,
+    PerKey,
+    Retry,
+    Run,
+    Seconds,
+    SubmitOptions,
+    Task,
+)
 from .output import Output
 
 __version__ = "0.1.0"
@@ -85,6 +100,7 @@ __all__ = [
     "Run",
     "RunFailed",
     "Seconds",
+    "SubmitOptions",
     "Task",
     "TaskCancelled",
     "TaskError",

@@ -9,17 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from . import _calls as calls
-from ._ends import late
-from ._http import ConnectError, TransportError
+from ._asking import late
+from ._ends import Attempted
 from ._lines import NoStream
 from ._results import Results
-from ._submitter import AsyncSubmitter, Submitted
-from ._wire import LONGEST_POLL
+from ._submitter import AsyncSubmitter, Packed, Submitted
 from .errors import Unreachable, WaitTimeout
 from .model import Seconds, Task, seconds
 
 if TYPE_CHECKING:
-    from .aio import _Asker as Asker
+    from ._async_asker import AsyncAsker as Asker
 
 T = TypeVar("T")
 
@@ -50,14 +49,14 @@ class Ends:
         """Waits for the end of a task."""
         return await (self._shared(id, timeout) if self._shares() else self._ask(self._poll(id, timeout)))
 
-    async def run(self, body: bytes, delayed: bool, alone: bool, key: str | None, timeout: Seconds | None) -> Task:
+    async def run(self, task: Packed, timeout: Seconds | None) -> Task:
         """Submits a task and waits for its end. Alone it takes one request."""
         until = None if timeout is None else time.monotonic() + seconds(timeout)
-        if alone or not self._shares():
-            return await self._ask(self._run(body, key, timeout, until))
+        if task.alone or not self._shares():
+            return await self._ask(self._run(task, timeout))
         results = self._results
         with results.submitting():
-            made: Submitted = await self._submitter.submit(body, delayed)
+            made: Submitted = await self._submitter.submit(task.body, task.delayed)
             id = made.raw["id"]
             results.submitted(made.stream, id)
             ended = results.add(id)
@@ -133,20 +132,13 @@ class Ends:
         finally:
             results.drop(id, wait)
 
-    async def _run(self, body: bytes, key: str | None, timeout: Seconds | None, until: float | None) -> Task:
-        within = None if timeout is None else seconds(timeout)
-        call = calls.run_one(body, key, LONGEST_POLL if within is None else min(LONGEST_POLL, within))
-        lost = False
-
-        def tried(error: Exception | None) -> None:
-            nonlocal lost
-            lost = lost or (isinstance(error, TransportError) and not isinstance(error, ConnectError))
-
+    async def _run(self, task: Packed, timeout: Seconds | None) -> Task:
+        attempted = Attempted(task, timeout)
         try:
-            found = await self._asker.ask(call, None, tried)
+            found = await self._asker.ask(attempted.call, None, attempted.tried)
         except Unreachable:
             # The task may have been submitted; then its end is waited for as long as for any other.
-            if not lost:
+            if not attempted.lost:
                 raise
-            found = await self._asker.ask(call, self._asker.patience(within))
-        return found if found.ended else await self._poll(found.id, timeout, until)
+            found = await self._asker.ask(attempted.call, self._asker.patience(attempted.within))
+        return found if found.ended else await self._poll(found.id, timeout, attempted.until)

@@ -8,14 +8,16 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import _calls as calls
+from ._asking import late
 from ._http import ConnectError, TransportError
 from ._lines import NoStream, lines, unknown
-from ._wire import LONGEST_POLL, Again, Call, unreachable
-from .errors import KapelleError, NotFound, Problem, Unreachable, WaitTimeout
+from ._submitter import Packed
+from ._wire import LONGEST_POLL, Again, Call
+from .errors import KapelleError, NotFound, Problem, Unreachable
 from .model import Seconds, Task, seconds
 
 if TYPE_CHECKING:
-    from .client import _Asker as Asker
+    from ._asker import Asker
 
 MOST = 10_000
 """Tasks that one stream tells of."""
@@ -25,32 +27,34 @@ _REST = 0.2
 """Seconds before the next stream, after one that ended soon."""
 
 
-def late(what: str, timeout: Seconds) -> WaitTimeout:
-    """Makes the error of a wait that took too long."""
-    return WaitTimeout(f"{what} has not ended within {seconds(timeout):g} s; it goes on")
+class Attempted:
+    """A submit whose answer waits for the end."""
+
+    def __init__(self, task: Packed, timeout: Seconds | None) -> None:
+        self.within = None if timeout is None else seconds(timeout)
+        self.until = None if self.within is None else time.monotonic() + self.within
+        self.call = calls.run_one(task.body, task.key, LONGEST_POLL if self.within is None else min(LONGEST_POLL, self.within))
+        self.lost = False
+        """An answer was lost: the task may have been submitted."""
+
+    def tried(self, error: Exception | None) -> None:
+        """Notes what came of a try."""
+        self.lost = self.lost or (isinstance(error, TransportError) and not isinstance(error, ConnectError))
 
 
-def run(asker: Asker, body: bytes, key: str | None, timeout: Seconds | None) -> Task:
+def run(asker: Asker, task: Packed, timeout: Seconds | None) -> Task:
     """Submits a task, and waits for its end with the same request."""
-    within = None if timeout is None else seconds(timeout)
-    until = None if within is None else time.monotonic() + within
-    call = calls.run_one(body, key, LONGEST_POLL if within is None else min(LONGEST_POLL, within))
-    lost = False
-
-    def tried(error: Exception | None) -> None:
-        nonlocal lost
-        lost = lost or (isinstance(error, TransportError) and not isinstance(error, ConnectError))
-
+    attempted = Attempted(task, timeout)
     try:
-        found = asker.ask(call, None, tried)
+        found = asker.ask(attempted.call, None, attempted.tried)
     except Unreachable:
         # The task may have been submitted; then its end is waited for as long as for any other.
-        if not lost:
+        if not attempted.lost:
             raise
-        found = asker.ask(call, asker.patience(within))
+        found = asker.ask(attempted.call, asker.patience(attempted.within))
     if found.ended:
         return found
-    return asker.wait(found.id, lambda poll: calls.task(found.id, poll), timeout, until)
+    return asker.wait(found.id, lambda poll: calls.task(found.id, poll), timeout, attempted.until)
 
 
 def each(asker: Asker, ids: Sequence[str], timeout: Seconds | None) -> Iterator[Task]:
@@ -73,13 +77,7 @@ def each(asker: Asker, ids: Sequence[str], timeout: Seconds | None) -> Iterator[
                 raise
             continue
         except (TransportError, Problem) as error:
-            pause = again.after(call, error)
-            if pause is None:
-                if isinstance(error, Problem):
-                    raise
-                # The trace of the underlying libraries would hide the message.
-                raise unreachable(asker.url, error) from None
-            time.sleep(pause)
+            time.sleep(asker.pause(again, call, error))
         if until is not None and timeout is not None and time.monotonic() >= until and waiting:
             raise late(next(iter(waiting)), timeout)
         if waiting and time.monotonic() - began < 1:

@@ -158,12 +158,16 @@ _WORDS = {
 """The words of other queues and workflow engines, in lower case without `_`."""
 
 
-def known(where: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates a function so that it refuses unknown options with the right name. `where` is how messages call it."""
+def known(where: str, more: Collection[str] = ()) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorates a function so that it refuses unknown options with the right name.
+
+    `where` is how messages call it, `more` are the names that its `**options` stand for.
+    """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         parameters = list(inspect.signature(function).parameters.values())
-        names = frozenset(one.name for one in parameters if one.name != "self")
+        own = (one.name for one in parameters if one.name != "self" and one.kind is not one.VAR_KEYWORD)
+        names = frozenset([*own, *more])
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:

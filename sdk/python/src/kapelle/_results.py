@@ -17,7 +17,7 @@ from .errors import KapelleError, Problem, Unreachable
 from .model import Task
 
 if TYPE_CHECKING:
-    from .aio import _Asker as Asker
+    from ._async_asker import AsyncAsker as Asker
 
 MOST = 10_000
 """Tasks that one stream tells of."""

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from . import _calls as calls
 from ._http import ConnectError, TransportError
-from ._wire import Call
+from ._wire import Call, encode
 from .errors import KapelleError, Problem, Unreachable
+from .model import Json, NewTask, SubmitOptions
 
 Raw = Mapping[str, Any]
 Tried = Callable[[Exception | None], None]
@@ -32,6 +33,27 @@ _BYTES = 1024 * 1024
 _OWN = frozenset({400, 403, 404, 409, 413, 422})
 """Statuses of refusals that may be due to one task. Others are due to the server or the token, and hold for each;
 so does 429, which was waited for already."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A task as it travels."""
+
+    body: bytes
+    delayed: bool
+    alone: bool
+    """It has a request of its own."""
+    key: str | None
+    """The idempotency key of the caller."""
+
+
+def packed(worker: str, input: Json, key: str | None, options: SubmitOptions) -> Packed:
+    """Makes what travels of a task and its options."""
+    wire = NewTask(worker, input, **options).wire()
+    body = encode(wire)
+    # Tasks of one group count for each other in a common request.
+    alone = key is not None or "key" in wire or len(body) > SMALL
+    return Packed(body, "delay_ms" in wire, alone, key)
 
 
 @dataclass(frozen=True)

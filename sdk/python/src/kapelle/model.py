@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Generic, TypeVar, Union, overload
+from typing import Any, Generic, TypedDict, TypeVar, Union, overload
 
 from ._options import known_fields, texts
 from .errors import RunFailed, TaskCancelled, TaskFailed
@@ -337,6 +337,24 @@ class PerKey:
     def wire(self) -> dict[str, Any]:
         """Returns the wire form."""
         return {"limit": self.limit, **({} if self.when_full is None else {"when_full": self.when_full})}
+
+
+class SubmitOptions(TypedDict, total=False):
+    """Options of a submit, by name: the fields of `NewTask`."""
+
+    queue: str | None
+    priority: int
+    delay: Seconds
+    deadline: datetime | str | None
+    ttl: Seconds | None
+    timeout: Seconds | None
+    group: str | None
+    retry: Retry | Mapping[str, Any] | int | None
+    max_cost_nanousd: int | None
+    requires: str | Sequence[str]
+
+
+SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
 @known_fields
