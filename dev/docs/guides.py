@@ -184,6 +184,10 @@ def check_yaml(snippet: Snippet) -> None:
             raise Wrong(f"{snippet.place}: `{snippet.wish}` is not known")
         if re.search(r"^kind:", text, re.M) or name.startswith("workers/"):
             project.write({"workers/w.yaml": text})
+            secrets = set(re.findall(r"\$\{secret:([\w-]+)\}", text))
+            if secrets:
+                lines = [f"  {secret}: {{ env: SECRET }}\n" for secret in sorted(secrets)]
+                project.write({"kapelle.yaml": "secrets:\n" + "".join(lines)})
             worker = re.search(r"^name: *(\S+)", text, re.M)
             said = project.run("workers", "show", worker[1] if worker else "w", code=None)
         elif re.search(r"^steps:", text, re.M):

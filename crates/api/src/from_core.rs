@@ -22,6 +22,7 @@ impl From<&WorkerSpec> for Worker {
             retry: spec.retry.as_ref().map(Retry::from),
             requires: spec.requires.clone().into(),
             per_key: spec.per_key.map(PerKey::from),
+            effects: spec.effects.iter().map(|effect| effect.as_str().to_owned()).collect(),
         }
     }
 }

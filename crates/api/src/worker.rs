@@ -44,6 +44,9 @@ pub struct Worker {
     /// Limit of running tasks of one key (`key` of a task).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_key: Option<PerKey>,
+    /// Changes outside of Kapelle that it makes: `network`, `files`, `mail`, `process` or `tasks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<String>,
 }
 
 /// Limit of running tasks of one key.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     budget_config::BudgetsConfig, config_file::ConfigFile, health_config::HealthConfig, log_config::LogConfig,
+    secret_config::SecretConfig,
 };
 
 /// Milliseconds of the shortest and the longest lease.
@@ -43,6 +44,8 @@ pub struct Config {
     pub lease: String,
     /// Health checks of the server.
     pub health: HealthConfig,
+    /// The secrets that settings of workers name.
+    pub secrets: BTreeMap<String, SecretConfig>,
     /// The log of the server.
     pub log: LogConfig,
 }
@@ -100,6 +103,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             lease: "15s".to_owned(),
             health: HealthConfig::default(),
+            secrets: BTreeMap::new(),
             log: LogConfig::default(),
         }
     }
@@ -158,6 +162,10 @@ impl Config {
         let mut problems: Vec<ConfigProblem> = self.gateway_parts().filter_map(|part| problem_of(&part)).collect();
         let engine = self.engine_parts();
         problems.extend(engine.iter().filter_map(|part| part.options().err()));
+        problems.extend(self.secrets.iter().filter_map(|(name, secret)| {
+            let problem = secret.check(name).err()?;
+            Some(ConfigProblem::at(format!("secrets.{name}"), problem))
+        }));
         problems.sort_by(|a, b| a.field.cmp(&b.field));
         problems.dedup();
         problems
@@ -207,6 +215,7 @@ impl Config {
             ("labels", self.labels != changed.labels),
             ("lease", self.lease != changed.lease),
             ("health", self.health != changed.health),
+            ("secrets", self.secrets != changed.secrets),
             ("log", self.log != changed.log),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

@@ -30,6 +30,7 @@ pub(crate) static CONFIG: Table = Table {
         key("labels", Shape::Map(&Shape::Text), "Labels of this process."),
         key("lease", Shape::Duration, "Silence after which a worker host loses its tasks."),
         key("health", Shape::Object(&HEALTH), "Health checks of the server."),
+        key("secrets", Shape::Map(&Shape::Object(&SECRET)), "Secrets that settings of workers name, by name."),
         key("log", Shape::Object(&LOG), "The log of the server, on standard error."),
     ],
 };
@@ -207,6 +208,16 @@ static CHECK: Table = Table {
     ],
 };
 
+static SECRET: Table = Table {
+    name: "secret",
+    about: "The place of a secret: a variable or a file.",
+    required: &[],
+    keys: &[
+        key("env", Shape::Text, "The variable that holds it."),
+        key("file", Shape::Text, "The file that holds it."),
+    ],
+};
+
 static LOG: Table = Table {
     name: "log",
     about: "The log of the server, on standard error.",
@@ -323,6 +334,7 @@ mod tests {
                     queues: { q: { slots: 2, per_key: 3 }, r: { slots: 1, per_key: { limit: 1, when_full: reject } } }\r\n\
                     ageing: 0\r\nretention: { tasks: 0, runs: 1d }\r\nlabels: { gpu: on }\r\nlease: 20s\r\n\
                     health: { checks: [{ name: n, measure: queue_depth, of: q, over: 1.5, at_least: 2, critical: true }, { name: m, measure: hosts, under: 1 }] }\r\n\
+                    secrets: { a: { env: A }, b: { file: /run/b } }\r\n\
                     log: { format: json, level: debug, access: true }\r\n";
         let config = Config::parse(text, "kapelle.yaml").unwrap();
         assert_eq!(config.prices["p/m"].input, "0.15");
@@ -375,6 +387,9 @@ mod tests {
                 "put it into a variable (or `.env`) and write `api_key_env: VARIABLE`",
             ),
             ("modles: {}", "k:1:1: modles: unknown key `modles` (did you mean `models`?)"),
+            ("secrets: { a: { env: A, file: b } }", "k:1:15: secrets.a: expected `env` or `file`, and not both"),
+            ("secrets: { 'a}': { env: A } }", "secrets.a}: `a}` is not a name"),
+            ("secrets: { a: { value: x } }", "put it into a variable (or `.env`) and write `env: VARIABLE`"),
             ("log: debug", "k:1:6: log: expected a map with the keys format, level, access, found text"),
             ("verbose: true", "(write `log: { level: debug }`"),
             ("models: { fast: { chain: [nobody/x] } }", "k:1:27: models.fast.chain[0]: there is no provider `nobody`"),

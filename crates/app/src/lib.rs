@@ -67,6 +67,8 @@ mod prepaid_pool;
 mod progress;
 mod queues;
 mod rates;
+#[cfg(feature = "reach")]
+mod reach;
 mod recorded_rerun;
 mod reports;
 mod restore;
@@ -80,6 +82,7 @@ mod runs;
 #[cfg(feature = "scripts")]
 mod scripts;
 mod search;
+mod secret_config;
 mod secrets;
 mod session;
 mod sessions;
@@ -92,6 +95,8 @@ mod to_api;
 mod tokens;
 pub mod trail;
 pub mod trail_check;
+#[cfg(feature = "reach")]
+mod training_request;
 mod turns;
 mod waiting;
 mod watch;
@@ -132,6 +137,7 @@ pub use results::ResultStream;
 pub use run_export::ExportFrom;
 #[cfg(feature = "scripts")]
 pub use scripts::line_of as describe_line;
+pub use secret_config::SecretConfig;
 pub use secrets::{TOKEN_FILE, digest, fresh, hex, mark, token};
 pub use session::SESSION_FILE;
 pub use settings::Settings;

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Source of environment variables.
-pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send>;
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The gateway, the workers bound to it, and the problems of worker files.
 pub type Workers = (Arc<Gateway>, Catalogue, Vec<Problems>);
@@ -58,6 +58,9 @@ pub struct Parts {
     pub idle: bool,
     /// Whether every end of a task is written to `session.log`.
     pub session: bool,
+    /// The application that is made of these parts, for workers that submit tasks.
+    #[cfg(feature = "reach")]
+    pub(crate) home: crate::reach::Home,
     /// Whether the folder comes from a backup, so that the attempts of worker hosts are voided, too.
     pub restored: bool,
 }
@@ -69,7 +72,7 @@ impl Parts {
         Parts {
             folder: folder.to_owned(),
             config: Config::default(),
-            environment: Box::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
+            environment: Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty())),
             workers: Vec::new(),
             workflows: Vec::new(),
             strategies: Vec::new(),
@@ -79,6 +82,8 @@ impl Parts {
             middleware: Vec::new(),
             idle: false,
             session: false,
+            #[cfg(feature = "reach")]
+            home: crate::reach::Home::default(),
             restored: false,
         }
     }
@@ -99,6 +104,8 @@ impl Parts {
         let catalogue = Catalogue::shipped(gateway).map_err(|error| Error::Config(error.to_string()))?;
         #[cfg(feature = "documents")]
         let catalogue = catalogue.with(Arc::new(ExtractText::new(self.reader.clone())));
+        #[cfg(feature = "reach")]
+        let catalogue = crate::reach::kinds(self).into_iter().fold(catalogue, Catalogue::with_kind);
         Ok(catalogue)
     }
 
@@ -134,6 +141,10 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     // Made before the engine, whose workers begin with it.
     let ledger = EngineLedger::new(Arc::clone(&parts.clock), options.default_timeout);
     gateway.keep_books(Arc::clone(&ledger) as _, Arc::clone(&ledger) as _);
+    #[cfg(feature = "reach")]
+    let home = parts.home.clone();
+    #[cfg(feature = "reach")]
+    home.expect();
     let Parts { folder, config, clock, middleware, session, idle, workers, .. } = parts;
     let (store, reader) = SqliteStore::open(&folder, OpenOptions::default())?;
     let blobs = Arc::new(Blobs::open(&folder)?);
@@ -160,7 +171,10 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     app.describe_scripts(&workers);
     app.notify_middleware();
     app.set_budgets(&config).await?;
-    Ok(Arc::new(app))
+    let app = Arc::new(app);
+    #[cfg(feature = "reach")]
+    home.bind(&app);
+    Ok(app)
 }
 
 /// The parts of an application that were made for it.

@@ -9,7 +9,7 @@ use kapelle_core::{
     limit::KeyLimit,
     plain,
     retry::{Jitter, RetryPolicy},
-    worker::WorkerSpec,
+    worker::{Effect, WorkerSpec},
 };
 use kapelle_engine::{SubmitTask, question::cacheable};
 
@@ -79,6 +79,7 @@ pub(crate) fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
             let message = format!("workers.per_key.limit of {name}: 0 lets no task run; expected at least 1");
             return Err(AppError::unprocessable(message));
         }
+        spec.effects = effects(&name, &worker.effects)?;
         spec.requires = Requires::parse(&worker.requires)
             .map_err(|error| AppError::unprocessable(format!("workers.requires of {name}: {error}")))?;
         for (field, schema) in [("input", &worker.input), ("output", &worker.output)] {
@@ -90,6 +91,19 @@ pub(crate) fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
         (spec.input, spec.output) = (worker.input.clone(), worker.output.clone());
     }
     Ok(Arc::new(spec))
+}
+
+/// Reads the effects that a host declares for a worker.
+fn effects(name: &Name, given: &[String]) -> Result<Vec<Effect>, AppError> {
+    let read = |word: &String| {
+        Effect::from_word(word).ok_or_else(|| {
+            let known: Vec<&str> = Effect::ALL.into_iter().map(Effect::as_str).collect();
+            let shown: String = word.chars().take(40).collect();
+            let known = known.join(", ");
+            AppError::unprocessable(format!("workers.effects of {name}: `{shown}` is not known; expected {known}"))
+        })
+    };
+    given.iter().take(Effect::ALL.len()).map(read).collect()
 }
 
 /// Parses names of queues.

@@ -13,7 +13,7 @@ use std::{
 use kapelle_core::{Name, definition::Definition, worker::Worker};
 use kapelle_engine::Engine;
 use kapelle_gateway::Gateway;
-use kapelle_workers::{Catalogue, catalogue::prompt_worker, inside};
+use kapelle_workers::{Catalogue, inside};
 
 use crate::app::App;
 
@@ -141,7 +141,7 @@ impl Watcher {
                     {
                         self.put_back(&before);
                     }
-                    self.engine.registry().replace(Arc::new(worker), self.shipped.get(name.as_str()));
+                    self.engine.registry().replace(worker, self.shipped.get(name.as_str()));
                     self.engine.workers_changed();
                     Change::Worker { name: name.to_string(), file: file.to_owned() }
                 }
@@ -160,9 +160,8 @@ impl Watcher {
         }
     }
 
-    fn worker(&self, file: &Path, text: &[u8]) -> Result<kapelle_workers::PromptWorker, String> {
-        let shown = file.display().to_string();
-        prompt_worker(&shown, text, &self.gateway).map_err(|error| error.to_string())
+    fn worker(&self, file: &Path, text: &[u8]) -> Result<Arc<dyn Worker>, String> {
+        self.shipped.worker_of(file, text, &self.gateway).map_err(|error| error.to_string())
     }
 
     /// Handles a removed worker file: a built-in worker of its name takes effect again, if there is one.

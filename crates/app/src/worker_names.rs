@@ -28,6 +28,13 @@ impl App {
             let message = format!("worker `{name}` is a script that cannot be started: {why}");
             return Err(AppError::unprocessable(message));
         }
+        if self.shipped.kinds().get(name.as_str()).is_some() {
+            let message = format!(
+                "worker `{name}` ships with Kapelle and needs settings; write workers/{name}.yaml with `kind: {name}`, \
+                 `name: {name}` and `settings:`"
+            );
+            return Err(AppError::unprocessable(message));
+        }
         let specs = self.specs(tenant);
         let near = nearest(name.as_str(), specs.iter().map(|spec| spec.name.as_str()));
         let near = near.filter(|near| !self.is_by_chance(name.as_str(), near));

@@ -74,6 +74,48 @@ pub struct WorkerSpec {
     /// Tenants that may use it.
     #[serde(default, skip_serializing_if = "Tenants::is_all")]
     pub tenants: Tenants,
+    /// Changes outside of Kapelle that it makes. Empty for a worker that only computes, and for one that does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+}
+
+/// A kind of change outside of Kapelle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It sends requests over the network.
+    Network,
+    /// It writes or deletes files or objects.
+    Files,
+    /// It sends mail.
+    Mail,
+    /// It starts a program.
+    Process,
+    /// It submits tasks.
+    Tasks,
+}
+
+impl Effect {
+    /// Every effect.
+    pub const ALL: [Effect; 5] = [Effect::Network, Effect::Files, Effect::Mail, Effect::Process, Effect::Tasks];
+
+    /// Returns the effect of that word; `None` for another word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Effect> {
+        Effect::ALL.into_iter().find(|effect| effect.as_str() == word)
+    }
+
+    /// Returns the word used in files and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Effect::Network => "network",
+            Effect::Files => "files",
+            Effect::Mail => "mail",
+            Effect::Process => "process",
+            Effect::Tasks => "tasks",
+        }
+    }
 }
 
 impl WorkerSpec {
@@ -96,6 +138,7 @@ impl WorkerSpec {
             cache: None,
             version: String::new(),
             tenants: Tenants::All,
+            effects: Vec::new(),
         }
     }
 }

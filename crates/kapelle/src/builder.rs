@@ -33,8 +33,8 @@ impl Builder {
 
     /// Sets the source of provider keys and addresses, instead of the environment of the process.
     #[must_use]
-    pub fn environment(mut self, environment: impl Fn(&str) -> Option<String> + Send + 'static) -> Builder {
-        self.parts.environment = Box::new(environment);
+    pub fn environment(mut self, environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Builder {
+        self.parts.environment = Arc::new(environment);
         self
     }
 

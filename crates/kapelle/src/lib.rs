@@ -57,8 +57,8 @@ pub use kapelle_app::startable_scripts;
 pub use kapelle_app::{
     App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, HealthCheck, HealthConfig,
     InProcess, LogConfig, LogFormat, LogLevel, Manifest, Measure, QueueConfig, QueueStatus, Restored, RetentionConfig,
-    SESSION_FILE, Template, TenantBudgets, Watch, Workers, back_up, budgets, check_inputs, config_reference,
-    given_budget, hosted_workers, load, queue_status, trail, trail_check,
+    SESSION_FILE, SecretConfig, Template, TenantBudgets, Watch, Workers, back_up, budgets, check_inputs,
+    config_reference, given_budget, hosted_workers, load, queue_status, trail, trail_check,
 };
 pub use run::{Run, RunResult};
 pub use run_events::RunEvents;

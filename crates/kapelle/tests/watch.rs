@@ -52,3 +52,33 @@ async fn a_new_a_changed_a_broken_and_a_removed_file_are_noticed_in_time() {
     kapelle.close().await;
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[cfg(feature = "reach")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_settings_of_a_shipped_worker_is_reloaded_like_any_other() {
+    let folder = folder("settings");
+    fs::create_dir_all(folder.join("one")).unwrap();
+    let (workers, workflows) = (folder.join("workers"), folder.join("workflows"));
+    let kapelle = Kapelle::builder(folder.join("state")).environment(|_| None).open().await.unwrap();
+    let (sender, mut changes) = tokio::sync::mpsc::unbounded_channel();
+    let watch = kapelle.watch(&workers, &workflows, move |change| {
+        let _ = sender.send(change);
+    });
+    let mut next = async || tokio::time::timeout(Duration::from_secs(5), changes.recv()).await.unwrap().unwrap();
+    let list = async || kapelle.submit("files", kapelle::serde_json::json!({ "operation": "list" })).await;
+
+    let hint = list().await.unwrap_err().to_string();
+    assert!(hint.contains("files"), "{hint}");
+    let file = workers.join("files.yaml");
+    fs::write(&file, "kind: storage\nname: files\nsettings: { root: one }\n").unwrap();
+    assert_eq!(next().await, Change::Worker { name: "files".to_owned(), file: file.clone() });
+    let output = list().await.unwrap().wait().await.unwrap().output;
+    assert_eq!(output, kapelle::serde_json::json!({ "objects": [] }));
+
+    fs::write(&file, "kind: storage\nname: files\nsettings: { roots: two }\n").unwrap();
+    let Change::Broken { message, .. } = next().await else { panic!("expected a broken file") };
+    assert!(message.contains("files.yaml:3:13: settings.roots: unknown key"), "{message}");
+    drop(watch);
+    kapelle.close().await;
+    fs::remove_dir_all(&folder).unwrap();
+}

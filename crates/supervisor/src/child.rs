@@ -46,6 +46,8 @@ pub struct LimitedChild {
     pub stdin: ChildInput,
     /// Its whole environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
+    /// Its working directory. `None`: that of this process.
+    pub folder: Option<PathBuf>,
     /// Resource limits.
     pub limits: Limits,
 }
@@ -76,6 +78,7 @@ impl LimitedChild {
             args: Vec::new(),
             stdin: ChildInput::Empty,
             env: Vec::new(),
+            folder: None,
             limits: Limits::default(),
         }
     }
@@ -112,6 +115,9 @@ impl LimitedChild {
             |source: io::Error| ChildError::CannotStart { program: self.program.display().to_string(), source };
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.stdin(match &self.stdin {
             ChildInput::Empty => Stdio::null(),

@@ -7,6 +7,7 @@ use kapelle_gateway::Gateway;
 
 use crate::{
     builtin::{Log, Report, Sleep},
+    configured::{self, Kind, Kinds},
     inside,
     prompt::{PromptDefinition, PromptWorker},
 };
@@ -30,6 +31,7 @@ const READ_MAX: u64 = (256 << 10) + 1;
 #[derive(Clone, Default)]
 pub struct Catalogue {
     workers: BTreeMap<String, Arc<dyn Worker>>,
+    kinds: Kinds,
 }
 
 impl Catalogue {
@@ -76,7 +78,7 @@ impl Catalogue {
             let file = path.display().to_string();
             let loaded = inside::read(inside::project_of(folder), &path, READ_MAX)
                 .map_err(|message| Problems::whole(&file, message, ""))
-                .and_then(|bytes| prompt_worker(&file, &bytes, gateway));
+                .and_then(|bytes| self.worker_of(&path, &bytes, gateway));
             match loaded {
                 Ok(worker) => {
                     let name = worker.spec().name.to_string();
@@ -85,13 +87,38 @@ impl Catalogue {
                         errors.push(Problems::whole(&file, message, "give one of them another name"));
                     } else {
                         own.insert(name, file);
-                        self.insert(Arc::new(worker));
+                        self.insert(worker);
                     }
                 }
                 Err(error) => errors.push(error),
             }
         }
         errors
+    }
+
+    /// Reads a worker file of any kind: of a prompt, or of a shipped worker with settings.
+    ///
+    /// # Errors
+    /// [`Problems`] with file, line, column and what to do.
+    pub fn worker_of(&self, path: &Path, bytes: &[u8], gateway: &Arc<Gateway>) -> Result<Arc<dyn Worker>, Problems> {
+        let file = path.display().to_string();
+        let kind = configured::kind_of(&file, bytes).and_then(|word| self.kinds.get(&word));
+        let Some(kind) = kind else { return Ok(Arc::new(prompt_worker(&file, bytes, gateway)?)) };
+        let project = path.parent().map_or(Path::new("."), inside::project_of);
+        configured::configured(&file, bytes, &**kind, project)
+    }
+
+    /// Adds a kind of worker that files can configure.
+    #[must_use]
+    pub fn with_kind(mut self, kind: Arc<dyn Kind>) -> Catalogue {
+        self.kinds.insert(kind);
+        self
+    }
+
+    /// Returns the kinds of workers that files can configure.
+    #[must_use]
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// Adds a worker, or replaces the one of its name.

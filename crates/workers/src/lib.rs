@@ -3,11 +3,13 @@
 //! - [`prompt`]: workers declared in YAML, answered by a model.
 //! - [`offline`]: classical methods that answer without a model.
 //! - [`builtin`]: plain workers, one file each.
+//! - [`configured`]: shipped workers that take their settings from a file.
 //! - [`catalogue`]: all of them by name; the user's own take precedence over the built-in ones.
 //! - [`schema`]: JSON Schema with defaults, without the network.
 
 pub mod builtin;
 pub mod catalogue;
+pub mod configured;
 pub mod inside;
 pub mod offline;
 pub mod prompt;

@@ -9,6 +9,14 @@ const PROVIDER_KEY: &str = "keys are not written into this file: set the variabl
 
 pub(super) const WORKER: &[Row] = &[
     ("worker", "type worker_type", "write `kind: prompt`"),
+    ("worker", "settings uses with config", "only shipped workers have settings: `kind: http`, `storage`, `command`"),
+    ("configured", "type worker_type uses", "write `kind:` with the shipped worker, such as `kind: storage`"),
+    ("configured", "with config options configuration", "write `settings:`"),
+    (
+        "configured",
+        "input output input_schema output_schema schema",
+        "the schemas of a shipped worker are its own: `kapelle workers show NAME` shows them",
+    ),
     ("worker", "id title worker worker_name", "write `name:`"),
     ("worker", "summary about comment doc notes", "write `description:`"),
     (
@@ -160,7 +168,7 @@ pub(super) const SCRIPT: &[Row] = &[
 
 pub(super) const CONFIG: &[Row] = &[
     ("kapelle.yaml", "host port bind address addr server url", "write `listen: \"127.0.0.1:7863\"`"),
-    ("kapelle.yaml", "api_key openai_api_key key token keys secrets anthropic_api_key", PROVIDER_KEY),
+    ("kapelle.yaml", "api_key openai_api_key key token keys anthropic_api_key", PROVIDER_KEY),
     (
         "kapelle.yaml",
         "provider openai anthropic azure gateway llm_providers",
@@ -185,6 +193,14 @@ pub(super) const CONFIG: &[Row] = &[
         "kapelle.yaml",
         "price pricing costs cost model_prices",
         "write `prices: { openai/NAME: { input: $0.15, output: $0.60 } }`, in dollars for a million tokens",
+    ),
+    ("kapelle.yaml", "secret vault credentials passwords", "write `secrets: { NAME: { env: VARIABLE } }`"),
+    ("secret", "variable var from_env name", "write `env: VARIABLE`"),
+    ("secret", "path from_file", "write `file: PATH`"),
+    (
+        "secret",
+        "value secret password token key",
+        "a secret is not written into this file: put it into a variable (or `.env`) and write `env: VARIABLE`",
     ),
     ("kapelle.yaml", "logging logs log_level verbose debug", "write `log: { level: debug }`"),
     ("kapelle.yaml", "log_format", "write `log: { format: json }`"),

@@ -82,35 +82,17 @@ impl PromptDefinition {
 }
 
 /// Checks what tables of keys cannot express. Invalid values are reported and left out.
-struct Checker<'a, 'n> {
-    reader: Reader<'a>,
-    root: &'n Node<'n>,
+pub(crate) struct Checker<'a, 'n> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) root: &'n Node<'n>,
 }
 
 impl Checker<'_, '_> {
     /// Builds the definition. `None` without a prompt; then a problem has been reported.
-    fn check(&mut self, written: PromptFile) -> Option<PromptDefinition> {
-        let mut spec = WorkerSpec::named("");
-        spec.name = Name::new(&written.name);
-        spec.description = written.description;
-        spec.queue = Name::new(written.queue.as_deref().unwrap_or(DEFAULT_QUEUE));
-        spec.slots = written.slots.unwrap_or(spec.slots);
-        spec.timeout = written.timeout.and_then(|text| self.duration("timeout", &text));
+    fn check(&mut self, mut written: PromptFile) -> Option<PromptDefinition> {
+        let mut spec = self.settings(&mut written, DEFAULT_QUEUE);
         spec.max_cost = written.max_cost.and_then(|text| Money::parse(&text).ok());
-        spec.per_key = written.per_key.map(|rule| match rule {
-            PerKey::Limit(limit) => KeyLimit { limit, when_full: WhenFull::Queue },
-            PerKey::Rule { limit, when_full } => KeyLimit { limit, when_full },
-        });
-        match Requires::parse(&written.requires) {
-            Ok(requires) => spec.requires = requires,
-            Err(error) => self.report("requires", error.to_string(), None),
-        }
-        match tenants(&written.tenants) {
-            Ok(tenants) => spec.tenants = tenants,
-            Err(message) => self.report("tenants", message, None),
-        }
         spec.cache = written.cache.and_then(|cache| self.cache(&cache));
-        spec.retry = written.retry.map(|retry| self.retry(retry));
         let input = self.schema("input", written.input.as_ref());
         let output = self.schema("output", written.output.as_ref());
         spec.input = input.as_ref().map(|schema| schema.source().clone());
@@ -133,7 +115,31 @@ impl Checker<'_, '_> {
         })
     }
 
-    fn report(&mut self, field: &str, message: String, hint: Option<&str>) {
+    /// Reads the settings that every kind of worker has.
+    pub(crate) fn settings(&mut self, written: &mut PromptFile, queue: &str) -> WorkerSpec {
+        let mut spec = WorkerSpec::named("");
+        spec.name = Name::new(&written.name);
+        spec.description = std::mem::take(&mut written.description);
+        spec.queue = Name::new(written.queue.as_deref().unwrap_or(queue));
+        spec.slots = written.slots.unwrap_or(spec.slots);
+        spec.timeout = written.timeout.take().and_then(|text| self.duration("timeout", &text));
+        spec.per_key = written.per_key.map(|rule| match rule {
+            PerKey::Limit(limit) => KeyLimit { limit, when_full: WhenFull::Queue },
+            PerKey::Rule { limit, when_full } => KeyLimit { limit, when_full },
+        });
+        match Requires::parse(&written.requires) {
+            Ok(requires) => spec.requires = requires,
+            Err(error) => self.report("requires", error.to_string(), None),
+        }
+        match tenants(&written.tenants) {
+            Ok(tenants) => spec.tenants = tenants,
+            Err(message) => self.report("tenants", message, None),
+        }
+        spec.retry = written.retry.take().map(|retry| self.retry(retry));
+        spec
+    }
+
+    pub(crate) fn report(&mut self, field: &str, message: String, hint: Option<&str>) {
         let place = self.root.at_path(field).place;
         self.reader.report(place, &Trail::ROOT.then(field), message, hint.map(str::to_owned));
     }

@@ -19,7 +19,7 @@ pub(crate) const FORM: Form = Form {
     split: "a worker file holds one prompt with its schemas",
 };
 
-const SLOTS: Shape = Shape::Whole { least: 1, most: 10_000 };
+pub(crate) const SLOTS: Shape = Shape::Whole { least: 1, most: 10_000 };
 const TOKENS: Shape = Shape::Whole { least: 1, most: 1_000_000_000 };
 
 /// The keys of a prompt worker.
@@ -57,7 +57,7 @@ pub(crate) static WORKER: Table = Table {
 const METHODS: [&str; 8] =
     ["language", "sentiment", "keywords", "summary", "category", "questions", "analysis", "none"];
 
-static RETRY: Table = Table {
+pub(crate) static RETRY: Table = Table {
     name: "retry",
     about: "Rules for retries of a failed attempt.",
     required: &[],
@@ -82,7 +82,7 @@ const CATEGORIES: [&str; Category::ALL.len()] = {
 };
 
 /// Either `per_key: 1`, or `per_key: { limit: 1, when_full: reject }`.
-const PER_KEY: Shape = Shape::Short(&SLOTS, &Shape::Object(&PER_KEY_RULE));
+pub(crate) const PER_KEY: Shape = Shape::Short(&SLOTS, &Shape::Object(&PER_KEY_RULE));
 
 static PER_KEY_RULE: Table = Table {
     name: "per_key",

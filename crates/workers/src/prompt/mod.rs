@@ -1,7 +1,7 @@
 //! Prompt workers: a YAML file names a model alias, a prompt template and the schemas of input and output.
 
 mod answer;
-mod definition;
+pub(crate) mod definition;
 pub(crate) mod file;
 mod template;
 mod thoughts;

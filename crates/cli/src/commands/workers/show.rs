@@ -60,6 +60,7 @@ fn settings(worker: Option<&Worker>, health: Option<&Health>, status: &WorkersSt
         add("queue", worker.queue.clone());
         add("slots", worker.slots.map(|slots| slots.to_string()));
         add("timeout", worker.timeout_ms.map(|ms| shown::duration(kapelle::core::DurationMs(ms))));
+        add("effects", (!worker.effects.is_empty()).then(|| worker.effects.join(", ")));
         add("requires", (!worker.requires.is_empty()).then(|| worker.requires.join(", ")));
     }
     if let Some(health) = health {

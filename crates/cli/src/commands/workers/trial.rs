@@ -1,6 +1,10 @@
 //! `kapelle workers test`: runs a worker once, without recording anything.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    path::Path,
+    sync::Arc,
+};
 
 use kapelle::{TaskContext, Worker, WorkerSpec, workers::schema::Schema};
 use serde_json::json;
@@ -42,7 +46,8 @@ async fn test(app: &App, worker: Arc<dyn Worker>, given: &InputArgs) -> Result<C
     let spec = worker.spec().clone();
     let mut inputs = given.read(spec.input.as_ref(), Path::new("."))?;
     let input = admit(&spec, std::mem::take(&mut inputs.value))?;
-    let mut context = TaskContext::detached("task_0");
+    // Effects are recorded by task, so that each trial is a task of its own.
+    let mut context = TaskContext::detached(&format!("trial_{:016x}", RandomState::new().build_hasher().finish()));
     context.files = Arc::new(inputs);
     let run = worker.execute(&context, input);
     let limit =

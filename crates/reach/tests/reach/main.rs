@@ -1,0 +1,10 @@
+//! The workers with effects against real servers, folders and programs, with bad input and with crashes.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod command;
+mod health;
+mod http;
+mod place;
+mod server;
+mod storage;
