@@ -13,11 +13,14 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 
 /// The built-in templates.
-const SHIPPED: [&str; 4] = [
+const SHIPPED: [&str; 7] = [
     include_str!("../../../templates/map-reduce.yaml"),
     include_str!("../../../templates/evaluator-optimiser.yaml"),
     include_str!("../../../templates/approval-gate.yaml"),
     include_str!("../../../templates/fallback.yaml"),
+    include_str!("../../../templates/human-review.yaml"),
+    include_str!("../../../templates/batch-with-check.yaml"),
+    include_str!("../../../templates/onboarding.yaml"),
 ];
 
 static TEMPLATE: Table = Table {

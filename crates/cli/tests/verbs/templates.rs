@@ -81,3 +81,64 @@ fn what_is_wrong_with_a_template_or_its_parameters_is_told() {
     assert_eq!(place.kapelle(&["workflows", "new", "x", "--template", "fallback"]).code, 0);
     place.kapelle(&["workflows", "new", "x", "--template", "fallback"]).refused(5, &["is there already"]);
 }
+
+/// Ends the process of a run that waits for a person, and returns the open approvals.
+fn asked(place: &Place, arguments: &[&str]) -> Vec<(String, String)> {
+    let (mut child, _lines) = place.started(arguments, "kapelle approvals approve");
+    signal(&child, "-INT");
+    child.wait().unwrap();
+    open(place)
+}
+
+fn open(place: &Place) -> Vec<(String, String)> {
+    let asked = place.kapelle(&["approvals", "--json"]).json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    asked["approvals"].as_array().unwrap().iter().map(|one| (text(&one["id"]), text(&one["question"]))).collect()
+}
+
+#[test]
+fn another_person_is_asked_when_nobody_reviews_in_time() {
+    let place = made("reviewed", "human-review", &["within=1s"]);
+    let waiting = asked(&place, &["run", "reviewed", "--input", GOOD]);
+    assert!(waiting.len() == 1 && waiting[0].1.starts_with("Is this right? "), "{waiting:?}");
+    // The time of the reviewers is over: the next process asks the leads.
+    let (mut child, _lines) = place.started(&["resume"], "lead waits for an approval");
+    signal(&child, "-INT");
+    child.wait().unwrap();
+    let waiting = open(&place);
+    assert!(waiting.len() == 1 && waiting[0].1.starts_with("Nobody reviewed this within 1s"), "{waiting:?}");
+    assert_eq!(place.kapelle(&["approvals", "approve", &waiting[0].0, "--by", "ada"]).code, 0);
+    assert_eq!(place.kapelle(&["resume"]).code, 0);
+    let outputs = place.kapelle(&["runs", "show", "run_1", "--json"]).json()["outputs"].clone();
+    assert_eq!((&outputs["escalated"], &outputs["approved_by"]), (&true.into(), &"ada".into()), "{outputs}");
+
+    let place = made("quick", "human-review", &[]);
+    let waiting = asked(&place, &["run", "quick", "--input", GOOD]);
+    assert_eq!(place.kapelle(&["approvals", "approve", &waiting[0].0, "--by", "bo"]).code, 0);
+    assert_eq!(place.kapelle(&["resume"]).code, 0);
+    let outputs = place.kapelle(&["runs", "show", "run_1", "--json"]).json()["outputs"].clone();
+    assert_eq!((&outputs["escalated"], &outputs["approved_by"]), (&false.into(), &"bo".into()), "{outputs}");
+}
+
+#[test]
+fn poor_answers_of_a_batch_are_done_again() {
+    let place = made("checked", "batch-with-check", &["threshold=0.3"]);
+    let texts =
+        r#"texts=["Everybody loves the wonderful new reading room.", "The roof leaks badly. It is terrible.", ""]"#;
+    let outputs = place.kapelle(&["run", "checked", "--input", texts, "--json"]).json()["outputs"].clone();
+    assert_eq!((&outputs["again"], &outputs["failed"]), (&1.into(), &1.into()), "{outputs}");
+    assert_eq!(outputs["texts"].as_array().unwrap().len(), 2, "{outputs}");
+}
+
+#[test]
+fn each_task_for_somebody_new_is_confirmed_by_a_person() {
+    let place = made("welcome", "onboarding", &[r#"tasks=["make an account", "order a laptop"]"#, "within=1h"]);
+    let waiting = asked(&place, &["run", "welcome", "--input", "name=Ada Berg", "--input", "start=Monday"]);
+    let questions: Vec<&str> = waiting.iter().map(|(_, question)| question.as_str()).collect();
+    assert!(questions.contains(&"Done for Ada Berg, Monday: order a laptop?") && questions.len() == 2, "{questions:?}");
+    assert_eq!(place.kapelle(&["approvals", "approve", &waiting[0].0]).code, 0);
+    assert_eq!(place.kapelle(&["approvals", "deny", &waiting[1].0, "--comment", "none left"]).code, 0);
+    assert_eq!(place.kapelle(&["resume"]).code, 0);
+    let outputs = place.kapelle(&["runs", "show", "run_1", "--json"]).json()["outputs"].clone();
+    assert_eq!((&outputs["done"], &outputs["open"]), (&1.into(), &1.into()), "{outputs}");
+}
