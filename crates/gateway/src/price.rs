@@ -51,6 +51,8 @@ pub enum Source {
     /// Read in LiteLLM's table (MIT part of BerriAI/litellm, `model_prices_and_context_window.json`) at that commit,
     /// on that day.
     Litellm(&'static str, &'static str),
+    /// Read in the provider's own documentation on that day.
+    Provider(&'static str),
 }
 
 impl Source {
@@ -60,6 +62,7 @@ impl Source {
         match self {
             Source::Remembered(day) => format!("from memory, as of {day}"),
             Source::Litellm(commit, _) => format!("LiteLLM's table at {commit}"),
+            Source::Provider(_) => "the provider's documentation".to_owned(),
         }
     }
 
@@ -68,13 +71,14 @@ impl Source {
     pub fn checked(self) -> Option<&'static str> {
         match self {
             Source::Remembered(_) => None,
-            Source::Litellm(_, day) => Some(day),
+            Source::Litellm(_, day) | Source::Provider(day) => Some(day),
         }
     }
 }
 
 const REMEMBERED: Source = Source::Remembered("2025-09-01");
 const LITELLM: Source = Source::Litellm("00035b69", "2026-11-21");
+const PROVIDER: Source = Source::Provider("2026-12-01");
 
 /// A row of the price table.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +112,11 @@ const fn doubled(above: u64, row: Row) -> Row {
     Row { price: Price { long: Some(long), ..row.price }, ..row }
 }
 
+/// Makes a row from the provider's documentation. Where writing into the cache has several prices, the highest is used.
+const fn read(model: &'static str, input: u64, cached: u64, cache_write: u64, output: u64) -> Row {
+    Row { model, price: Price { input, output, cached, cache_write, long: None }, source: PROVIDER }
+}
+
 const fn unchecked(row: Row) -> Row {
     Row { source: REMEMBERED, ..row }
 }
@@ -131,7 +140,7 @@ pub const TABLE: &[Row] = &[
     row("gpt-4o-mini", 150, 75, 600),
     row("gpt-5", 1_250, 125, 10_000),
     row("gpt-5-mini", 250, 25, 2_000),
-    unchecked(row("gpt-5-nano", 50, 5, 400)),
+    read("gpt-5-nano", 50, 5, 50, 400),
     row("gpt-5-pro", 15_000, 15_000, 120_000),
     row("gpt-5.1", 1_250, 125, 10_000),
     row("gpt-5.2", 1_750, 175, 14_000),
@@ -144,6 +153,13 @@ pub const TABLE: &[Row] = &[
             source: LITELLM,
         },
     ),
+    doubled(272_000, read("gpt-5.6-luna", 200, 20, 250, 1_200)),
+    doubled(272_000, read("gpt-5.6-terra", 2_000, 200, 2_500, 12_000)),
+    doubled(272_000, read("gpt-6-astra", 10_000, 1_000, 12_500, 50_000)),
+    doubled(272_000, read("gpt-6-luna", 100, 10, 125, 500)),
+    doubled(272_000, read("gpt-6-sol", 2_000, 200, 2_500, 10_000)),
+    doubled(272_000, read("gpt-6.1-sol", 2_000, 100, 2_500, 10_000)),
+    doubled(272_000, read("gpt-6.2-sol", 2_000, 100, 5_000, 10_000)),
     unchecked(row("o3", 2_000, 500, 8_000)),
     unchecked(row("o3-mini", 1_100, 550, 4_400)),
     row("o4-mini", 1_100, 275, 4_400),
@@ -152,18 +168,39 @@ pub const TABLE: &[Row] = &[
     unchecked(row("text-embedding-ada-002", 100, 100, 0)),
     unchecked(claude("claude-3-5-haiku", 800, 4_000)),
     claude("claude-3-7-sonnet", 3_000, 15_000),
+    read("claude-fable-5", 10_000, 1_000, 20_000, 50_000),
+    read("claude-fable-5-1", 10_000, 250, 20_000, 50_000),
     claude("claude-haiku-4-5", 1_000, 5_000),
+    Row {
+        model: "claude-haiku-5-5",
+        price: Price {
+            input: 100,
+            output: 500,
+            cached: 10,
+            cache_write: 200,
+            long: Some(Long { above: 100_000, input: 500, output: 2_500, cached: 50, cache_write: 1_000 }),
+        },
+        source: PROVIDER,
+    },
     claude("claude-opus-4", 15_000, 75_000),
     claude("claude-opus-4-1", 15_000, 75_000),
     claude("claude-opus-4-5", 5_000, 25_000),
+    read("claude-opus-4-6", 5_000, 500, 10_000, 25_000),
+    read("claude-opus-4-7", 5_000, 500, 10_000, 25_000),
+    read("claude-opus-4-8", 5_000, 500, 10_000, 25_000),
+    read("claude-opus-5", 5_000, 500, 10_000, 25_000),
+    read("claude-opus-5-5", 4_000, 200, 8_000, 20_000),
     doubled(200_000, claude("claude-sonnet-4", 3_000, 15_000)),
     doubled(200_000, claude("claude-sonnet-4-5", 3_000, 15_000)),
     claude("claude-sonnet-4-6", 3_000, 15_000),
     claude("claude-sonnet-5", 2_000, 10_000),
+    read("claude-sonnet-5-5", 2_000, 100, 4_000, 10_000),
     row("gemini-2.5-flash", 300, 75, 2_500),
     row("gemini-2.5-flash-lite", 100, 25, 400),
     doubled(200_000, row("gemini-2.5-pro", 1_250, 125, 10_000)),
     row("gemini-3.1-flash-lite", 250, 25, 1_500),
+    // Half of this until the end of 2026. A cap has to hold after that, too.
+    read("gemini-3.8-flash", 1_500, 150, 1_500, 7_500),
 ];
 
 impl Price {
@@ -291,7 +328,7 @@ mod tests {
     fn every_row_stands_once_and_is_dated() {
         for (at, row) in TABLE.iter().enumerate() {
             assert!(TABLE[..at].iter().all(|other| other.model != row.model), "{} stands twice", row.model);
-            let (Source::Remembered(day) | Source::Litellm(_, day)) = row.source;
+            let (Source::Remembered(day) | Source::Litellm(_, day) | Source::Provider(day)) = row.source;
             assert!(day.parse::<jiff::civil::Date>().is_ok() && row.price.input > 0, "{}", row.model);
             // Sending is never cheaper than reading from a cache, and only embeddings have no output price.
             assert!(row.price.cached <= row.price.input && row.price.cache_write >= row.price.input, "{}", row.model);
@@ -306,9 +343,12 @@ mod tests {
 
     #[test]
     fn long_prompts_cost_what_the_table_says_from_the_first_token_over_the_bound() {
-        // As in LiteLLM's table: the bound, then input, read from the cache and output above it.
+        // As in the sources: the bound, then input, read from the cache and output above it.
         for (model, above, input, cached, output) in [
             ("gpt-5.6", 272_000, 10_000, 1_000, 45_000),
+            ("gpt-6-luna", 272_000, 200, 20, 750),
+            ("gpt-6.2-sol", 272_000, 4_000, 200, 15_000),
+            ("claude-haiku-5-5", 100_000, 500, 50, 2_500),
             ("claude-sonnet-4", 200_000, 6_000, 600, 22_500),
             ("claude-sonnet-4-5-20250929", 200_000, 6_000, 600, 22_500),
             ("google/gemini-2.5-pro", 200_000, 2_500, 250, 15_000),
