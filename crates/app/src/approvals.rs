@@ -131,7 +131,7 @@ impl App {
         }
         let command = Words::of(given.by, given.comment)?.command(self, id, approved, (&by.actor, by.via))?;
         self.act(by, action(approved), &id.to_string(), command).await?;
-        Ok(to_api::task(self, &*self.one_task(by.tenant, id)?))
+        to_api::listed_task(self, &*self.one_task(by.tenant, id)?)
     }
 
     /// Returns the tenant of a link; `None` when the link is forged or expired.

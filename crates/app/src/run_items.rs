@@ -52,7 +52,7 @@ impl App {
                     after = Some(origin.slot);
                     looked += 1;
                     if state.is_none_or(|state| to_api::state(task.state.kind()) == state) {
-                        items.push(to_api::task(app, task));
+                        items.push(to_api::listed_task(app, task)?);
                     }
                     if items.len() == page.most as usize || looked == LOOKED_AT {
                         next_cursor = cursor::after(1, 1, Some(i64::from(origin.slot.0)));

@@ -93,7 +93,7 @@ impl App {
             let rows = app.reader().steps(run, TaskId(page.before.unwrap_or(0)), page.most)?;
             let (mut steps, mut bytes) = (Vec::new(), 0);
             for row in &rows {
-                let mut step = if outputs { to_api::whole_task(app, row)? } else { to_api::task(app, row) };
+                let mut step = if outputs { to_api::whole_task(app, row)? } else { to_api::listed_task(app, row)? };
                 if step.started_at.is_none() && row.state.kind() == StateKind::Failed {
                     step.started_at = app.reader().attempts(row.id)?.last().map(|last| to_api::time(last.started_at));
                 }

@@ -255,7 +255,7 @@ impl App {
         let tenant = by.tenant;
         let listed = self.list_for(tenant, move |app| {
             let read = |page| Ok(app.reader().tasks(tenant, &filter, page)?);
-            let keep = |row: &Task| Ok(words.fits_task(row).then(|| to_api::task(app, row)));
+            let keep = |row: &Task| words.fits_task(row).then(|| to_api::listed_task(app, row)).transpose();
             let (tasks, next_cursor) = filters::scan(page, words.is_plain(), read, |row| row.id.0, keep)?;
             Ok(api::TaskPage { tasks, next_cursor })
         });
@@ -271,7 +271,8 @@ impl App {
         let listed = self.list_for(tenant, move |app| {
             let rows = app.reader().tasks(tenant, &filter, page)?;
             let next_cursor = cursor::after(rows.len(), page.most, rows.last().map(|row| row.id.0));
-            Ok(api::TaskPage { tasks: rows.iter().map(|row| to_api::task(app, row)).collect(), next_cursor })
+            let tasks = rows.iter().map(|row| to_api::listed_task(app, row)).collect::<Result<_, _>>()?;
+            Ok(api::TaskPage { tasks, next_cursor })
         });
         listed.await
     }

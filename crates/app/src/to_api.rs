@@ -181,13 +181,35 @@ pub(crate) fn whole_task(app: &App, row: &Task) -> Result<api::Task, AppError> {
         shown.waiting = Some(waiting::money(app, row, *needs));
         shown.reason = shown.waiting.as_ref().map(ToString::to_string);
     }
-    // The ledger counts every attempt, and the cost of the calls in progress so far.
+    spending(app, row, &mut shown)?;
+    Ok(shown)
+}
+
+/// Converts a task for a list: without its output, and with what was spent on it.
+pub(crate) fn listed_task(app: &App, row: &Task) -> Result<api::Task, AppError> {
+    let mut shown = task(app, row);
+    spending(app, row, &mut shown)?;
+    Ok(shown)
+}
+
+/// Sets what was really spent on a task. The ledger counts every attempt, also failed ones, and the calls in progress so
+/// far; costs that only a worker reports are in its answers and errors.
+fn spending(app: &App, row: &Task, shown: &mut api::Task) -> Result<(), AppError> {
+    if row.epoch == 0 {
+        return Ok(());
+    }
+    let provenance = &mut shown.provenance;
     if let Some(book) = app.reader().account(row.tenant, &Account::Task(row.id), 0)? {
-        let provenance = &mut shown.provenance;
         (provenance.cost_nanousd, provenance.calls) = (book.spent.0, book.calls);
         (provenance.input_tokens, provenance.output_tokens) = (book.input, book.output);
+        return Ok(());
     }
-    Ok(shown)
+    if row.failures > 0 {
+        let failed = app.reader().attempts(row.id)?;
+        let told = failed.iter().map(|attempt| attempt.error.cost.0).fold(0, u64::saturating_add);
+        provenance.cost_nanousd = provenance.cost_nanousd.saturating_add(told);
+    }
+    Ok(())
 }
 
 /// Converts an error.

@@ -165,6 +165,7 @@ fn task(task: &Task) -> TaskChange {
         TaskState::Parked { needs, .. } => change.needs = Some(*needs),
         TaskState::Retrying { error, .. } | TaskState::Failed { error, .. } | TaskState::Discarded { error, .. } => {
             change.category = Some(error.category.as_str());
+            change.cost = error.cost;
         }
         TaskState::Succeeded { provenance, started_at, .. } => {
             change.started_at = Some(*started_at);

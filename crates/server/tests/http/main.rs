@@ -30,6 +30,7 @@ mod runs;
 mod scopes;
 mod session;
 mod shares;
+mod spending;
 mod tasks;
 mod tenants;
 mod texts;

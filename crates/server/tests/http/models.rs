@@ -62,18 +62,18 @@ impl Stage {
     }
 
     /// Registers a host with one worker. Returns the beginning of its paths.
-    async fn host(&self) -> String {
+    pub async fn host(&self) -> String {
         let made = self.place.post("/api/v1/hosts", json!({ "workers": ["far"], "slots": 4 })).await.json(201);
         format!("/api/v1/hosts/{}", made["id"].as_str().unwrap())
     }
 
-    async fn claim(&self, host: &str) -> Value {
+    pub async fn claim(&self, host: &str) -> Value {
         let body = json!({ "max_tasks": 1, "wait_ms": 20_000 });
         let claimed = self.place.post(&format!("{host}/claim"), body).await.json(200);
         claimed["tasks"][0].clone()
     }
 
-    async fn report(&self, host: &str, task: &Value, more: Value) -> Value {
+    pub async fn report(&self, host: &str, task: &Value, more: Value) -> Value {
         let mut report = json!({ "lease_token": task["lease_token"] });
         report.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = self.place.post(&format!("{host}/report"), json!({ "reports": [report] })).await.json(200);
@@ -109,7 +109,7 @@ fn says(text: &str) -> Value {
     json!({ "model": "fast", "max_tokens": 100, "messages": [{ "role": "user", "content": text }] })
 }
 
-fn token(task: &Value) -> &str {
+pub fn token(task: &Value) -> &str {
     task["gateway_token"].as_str().unwrap()
 }
 
