@@ -92,6 +92,30 @@ pub struct GraphRun {
     pub paused: bool,
     /// The number of the next journal entry, as of which the counts are at least.
     pub seq: u64,
+    /// The runs that it started, by id; at most 1,000. The graph of each is asked by its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<GraphChild>,
+}
+
+/// A run that a run started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GraphChild {
+    /// Its id.
+    pub run: String,
+    /// Its workflow.
+    pub workflow: String,
+    /// State now.
+    pub state: RunState,
+    /// The task of the step that waits for its end; missing when no step waits, as for the next three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The path of that step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The place of that step in the graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<StepPlace>,
 }
 
 /// The kind of a block.

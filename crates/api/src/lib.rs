@@ -18,6 +18,7 @@ mod graph;
 mod health;
 mod host;
 mod host_stream;
+mod inspection;
 mod interface;
 mod live;
 mod live_frame;
@@ -55,8 +56,8 @@ pub use client_error::ClientError;
 pub use counts::{Counts, OpenRuns, PausedThing, SlotTotals, SpentToday, Unserved, WorkerTotals};
 pub use explanation::{Explanation, StepReason};
 pub use graph::{
-    BlockKind, BranchTaken, Graph, GraphBlock, GraphForEach, GraphRepeat, GraphRun, GraphStep, ItemPage, StateCounts,
-    StepKind, StepOnError, StepPlace, StepRunIf,
+    BlockKind, BranchTaken, Graph, GraphBlock, GraphChild, GraphForEach, GraphRepeat, GraphRun, GraphStep, ItemPage,
+    StateCounts, StepKind, StepOnError, StepPlace, StepRunIf,
 };
 pub use health::{Alive, CheckResult, HostCounts, OpenTasks, ServerHealth, WorkerCounts};
 pub use host::{
@@ -64,6 +65,7 @@ pub use host::{
     Registered, Report, ReportAnswer, ReportResult, Reports, Served, SingleReport,
 };
 pub use host_stream::{Frame, FrameAnswer, FrameLine, HostLine, OpenHostStream, StreamEnd};
+pub use inspection::{ConfigReport, DoctorCheck, DoctorReport, DoctorState, Setting};
 pub use interface::{Api, Asked};
 pub use live::LiveEvent;
 pub use live_frame::{

@@ -247,6 +247,9 @@ pub struct RunParent {
     /// The task of the step that waits for the end; none if it does not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// The path of that step. Only for a single run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
 }
 
 /// A page of runs, newest first.

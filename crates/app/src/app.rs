@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use crate::{
     app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, counts::CountsMemory,
     disk::BuiltInChecks, events::Hub, health_checks::Results, history::Recorder, host_ids::HostIds,
-    host_registry::Hosts, keyring::Keyring, ledger::EngineLedger, live::ChangeLog, machine::Machine,
-    progress::Progress, results::ResultStreams, session::Session, sessions::Codes, settings::Settings, turns::Turns,
-    worker_stats::Stats,
+    host_registry::Hosts, inspection::Inspection, keyring::Keyring, ledger::EngineLedger, live::ChangeLog,
+    machine::Machine, progress::Progress, results::ResultStreams, session::Session, sessions::Codes,
+    settings::Settings, turns::Turns, worker_stats::Stats,
 };
 
 /// List queries at once: fewer than the store has readers, so that a single row can always be read.
@@ -73,6 +73,8 @@ pub(crate) struct Memory {
     pub(crate) recorder: Arc<Recorder>,
     /// Earlier readings of what processes use.
     pub(crate) machine: Machine,
+    /// The program that serves, as it describes itself.
+    pub(crate) inspection: Inspection,
     pub(crate) stats: Arc<Stats>,
     /// Progress of attempts on worker hosts.
     pub(crate) progress: Arc<Progress>,
@@ -110,6 +112,7 @@ impl Memory {
             counts: CountsMemory::default(),
             recorder: Arc::default(),
             machine: Machine::default(),
+            inspection: Inspection::default(),
             stats: Arc::default(),
             progress: Arc::default(),
             results: ResultStreams::default(),

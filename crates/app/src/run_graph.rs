@@ -7,7 +7,7 @@ use std::{
 
 use kapelle_api as api;
 use kapelle_core::{
-    Name, RunId,
+    Name, RunId, TaskId,
     definition::{Action, Block, BlockIx, Definition, OnError},
     run::{Opening, RunEvent, ScopeId, Slot},
 };
@@ -18,7 +18,7 @@ use crate::{
     app_error::AppError,
     caller::{Caller, Permission},
     graph_view::{graph, strategy},
-    run_start, to_api,
+    run_start, run_view, to_api,
 };
 
 /// Versions of a workflow that are searched for a number.
@@ -75,7 +75,8 @@ impl App {
         let stored = stored.ok_or_else(|| AppError::internal("the version of the run is not stored"))?;
         let (_, definition) = run_start::load(&stored.source, &stored.file)?;
         let rows = self.reader().step_progress(row.id, None)?;
-        let mut fold = Fold { definition: &definition, found: HashMap::new(), unclear: Vec::new() };
+        let mut fold =
+            Fold { definition: &definition, found: HashMap::new(), callers: HashMap::new(), unclear: Vec::new() };
         fold.all(rows);
         let mut found = fold.found;
         for (place, way) in self.ways(row.id, &fold.unclear)? {
@@ -89,6 +90,7 @@ impl App {
             state: to_api::run_state(row.status.kind()),
             paused: row.paused.is_some(),
             seq: row.seq,
+            children: self.children_of(row, &fold.callers)?,
         });
         for block in &mut graph.blocks {
             for step in &mut block.steps {
@@ -99,6 +101,29 @@ impl App {
             }
         }
         Ok(graph)
+    }
+
+    /// Returns the runs that a run started, with the places of the steps that wait for them.
+    fn children_of(
+        &self,
+        row: &RunRow,
+        callers: &HashMap<TaskId, (Place, Arc<str>)>,
+    ) -> Result<Vec<api::GraphChild>, AppError> {
+        let mut children = Vec::new();
+        for id in self.reader().children(row.tenant, row.id, run_view::CHILDREN)? {
+            let Some(child) = self.reader().run(row.tenant, id)? else { continue };
+            let task = child.parent.and_then(|parent| parent.task);
+            let caller = task.and_then(|task| callers.get(&task));
+            children.push(api::GraphChild {
+                run: id.to_string(),
+                workflow: child.workflow.to_string(),
+                state: to_api::run_state(child.status.kind()),
+                task: task.map(|task| task.to_string()),
+                step: caller.map(|(_, path)| path.to_string()),
+                place: caller.map(|((block, step), _)| api::StepPlace { block: *block, step: *step }),
+            });
+        }
+        Ok(children)
     }
 
     /// Reads from the journal which ways branches took whose rows do not tell.
@@ -179,6 +204,8 @@ enum Level {
 struct Fold<'d> {
     definition: &'d Definition,
     found: HashMap<Place, Became>,
+    /// Steps that start runs: their places and paths, by task.
+    callers: HashMap<TaskId, (Place, Arc<str>)>,
     unclear: Vec<Unclear>,
 }
 
@@ -233,6 +260,10 @@ impl Fold<'_> {
         match &step.action {
             Action::Steps(inner) => Some(Level::Block(*inner)),
             Action::Branch { then, otherwise } => self.branch(row, (block, at), (*then, *otherwise), inside),
+            Action::Workflow { .. } => {
+                self.callers.insert(row.task, ((block.0, at), Arc::clone(&row.path)));
+                None
+            }
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use crate::{app::App, app_error::AppError, graph_view::strategy, to_api};
 const LISTED: u32 = 1_000;
 const ALL: u32 = 1_000_000;
 /// Runs that a run started, shown with it.
-const CHILDREN: u32 = 1_000;
+pub(crate) const CHILDREN: u32 = 1_000;
 
 /// Converts a run for a list: without its inputs and outputs.
 pub(crate) fn listed(app: &App, row: &RunRow) -> Result<api::Run, AppError> {
@@ -28,6 +28,12 @@ pub(crate) fn whole(app: &App, row: &RunRow) -> Result<api::Run, AppError> {
     }
     let children = app.reader().children(row.tenant, row.id, CHILDREN)?;
     shown.children = children.iter().map(ToString::to_string).collect();
+    if let Some(parent) = &mut shown.parent
+        && let Some(task) = row.parent.and_then(|parent| parent.task)
+    {
+        let step = app.reader().task(row.tenant, task)?;
+        parent.step = step.and_then(|step| step.origin.as_ref().map(|origin| origin.path.to_string()));
+    }
     Ok(shown)
 }
 
@@ -36,9 +42,11 @@ fn counted(app: &App, row: &RunRow, most: u32) -> Result<api::Run, AppError> {
     let mut shown = to_api::run(row);
     shown.strategy = strategy(&row.strategy);
     shown.started_by = row.started_by.as_deref().map(str::to_owned);
-    shown.parent = row
-        .parent
-        .map(|parent| api::RunParent { run: parent.run.to_string(), task: parent.task.map(|task| task.to_string()) });
+    shown.parent = row.parent.map(|parent| api::RunParent {
+        run: parent.run.to_string(),
+        task: parent.task.map(|task| task.to_string()),
+        step: None,
+    });
     let totals = reader.step_totals(row.id, most)?;
     for (state, steps) in totals.states {
         *shown.steps.of(to_api::state(state)) += steps;

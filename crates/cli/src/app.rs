@@ -97,6 +97,11 @@ impl App {
         Ok(App { project: Project::find()?, out, global, helper: None })
     }
 
+    /// Returns the context without the helper, for checks beside the verb.
+    pub fn beside(&self) -> App {
+        App { global: self.global.clone(), out: self.out, project: self.project.clone(), helper: None }
+    }
+
     /// Starts the process that starts scripts, unless `RUN_WORKERS` disables scripts. Processes left behind by earlier
     /// ones are ended first.
     ///

@@ -55,10 +55,10 @@ pub use kapelle::Kapelle;
 #[cfg(feature = "scripts")]
 pub use kapelle_app::startable_scripts;
 pub use kapelle_app::{
-    App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, HealthCheck, HealthConfig,
-    InProcess, LogConfig, LogFormat, LogLevel, Manifest, Measure, QueueConfig, QueueStatus, Restored, RetentionConfig,
-    SESSION_FILE, SecretConfig, Template, TenantBudgets, Watch, Workers, back_up, budgets, check_inputs,
-    config_reference, given_budget, hosted_workers, load, queue_status, trail, trail_check,
+    App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, Findings, HealthCheck,
+    HealthConfig, InProcess, Inspector, LogConfig, LogFormat, LogLevel, Manifest, Measure, QueueConfig, QueueStatus,
+    Restored, RetentionConfig, SESSION_FILE, SecretConfig, Template, TenantBudgets, Watch, Workers, back_up, budgets,
+    check_inputs, config_reference, given_budget, hosted_workers, load, queue_status, trail, trail_check,
 };
 pub use run::{Run, RunResult};
 pub use run_events::RunEvents;

@@ -5,7 +5,7 @@ use kapelle_api as api;
 use kapelle_app::Permission::{Administer, Known, Operate, Public, Read, Submit};
 
 use crate::{
-    handlers::{audit, budgets, dead, live, runs, scripts, sessions, tasks, ui, workflows},
+    handlers::{audit, budgets, dead, health, live, runs, scripts, sessions, tasks, ui, workflows},
     parameters::{ITEM_STATES, ITEMS, SEARCH, SERIES, TICKET},
     route::{
         BODY, BODY_CODE, BODY_MANY, Route,
@@ -71,6 +71,10 @@ fn numbers() -> Vec<Route> {
             .query(SERIES),
         Route::new(get("/api/v1/system"), Read, Server, "What the server and its machine use", live::system)
             .gives::<api::SystemReport>(ok),
+        Route::new(get("/api/v1/config"), Administer, Server, "Settings in force, with origins", health::config)
+            .gives::<api::ConfigReport>(ok),
+        Route::new(get("/api/v1/doctor"), Operate, Server, "Checks of the machine", health::doctor)
+            .gives::<api::DoctorReport>(ok),
         Route::new(get("/api/v1/live"), Read, Tenant, "Changes by topic (WebSocket)", live::socket)
             .takes_messages::<api::LiveRequest>()
             .gives::<api::LiveFrame>(StatusCode::SWITCHING_PROTOCOLS)

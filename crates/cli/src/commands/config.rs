@@ -49,7 +49,7 @@ enum Verb {
 }
 
 /// A setting: its path, its value, its origin.
-type Setting = (String, Value, String);
+pub type Setting = (String, Value, String);
 
 /// Runs the verb.
 ///
@@ -203,7 +203,7 @@ fn prices(app: &App) -> Result<Code, Failure> {
 }
 
 fn show(app: &App, origin: bool) -> Result<Code, Failure> {
-    let settings = gather(app)?;
+    let settings = gather(app, &app.settings()?)?;
     if app.out.json {
         let values: Map<String, Value> = settings
             .into_iter()
@@ -222,8 +222,11 @@ fn show(app: &App, origin: bool) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn gather(app: &App) -> Result<Vec<Setting>, Failure> {
-    let settings = app.settings()?;
+/// Returns every setting with its origin; keys of providers are only `set` or `not set`.
+///
+/// # Errors
+/// When the consent of the user cannot be read.
+pub fn gather(app: &App, settings: &Settings) -> Result<Vec<Setting>, Failure> {
     let data = match (&app.global.data, settings.environment.get("KAPELLE_DATA")) {
         (Some(_), _) => "flag --data".to_owned(),
         (None, Some(_)) => format!("{} KAPELLE_DATA", settings.environment.origin("KAPELLE_DATA")),
@@ -244,10 +247,10 @@ fn gather(app: &App) -> Result<Vec<Setting>, Failure> {
         };
         all.push((name.to_owned(), value, from.to_owned()));
     }
-    let moved = trust::moved(&app.project, &settings)?;
-    for sends in trust::sends(&settings)? {
+    let moved = trust::moved(&app.project, settings)?;
+    for sends in trust::sends(settings)? {
         let from = match moved.contains(&sends) {
-            true if trust::is_agreed(&app.project, &settings, &moved)? => "the project, trusted",
+            true if trust::is_agreed(&app.project, settings, &moved)? => "the project, trusted",
             true => "the project, not trusted",
             false => "yours",
         };

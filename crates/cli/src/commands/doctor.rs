@@ -1,21 +1,24 @@
 //! `kapelle doctor`: checks that everything needed is installed, and says what to do where it is missing.
 
+mod check;
 mod machine;
 
-use std::{collections::BTreeMap, io::Write as _, path::Path};
+use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 use kapelle::{
+    core::size,
     documents::{ChildReader, Options},
     gateway::{AliasStatus, LinkState, sends::Sends},
     scripts::{Scan, Script, Start, discover::Kind, interpreter::Interpreters},
     store::{Holder, SqliteReader, StoreError, private},
 };
+use kapelle_api::DoctorCheck;
 use serde_json::{Value, json};
 
+use self::check::{Check, State};
 use crate::{
     app::App,
     failure::{Code, Failure},
-    out::{Tone, paint},
     project::Project,
     settings::Settings,
     trust,
@@ -25,88 +28,16 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// The result of one check.
-struct Check {
-    name: &'static str,
-    state: State,
-    found: String,
-    todo: Option<String>,
-}
-
-impl Check {
-    fn new(name: &'static str, state: State, found: impl Into<String>) -> Check {
-        Check { name, state, found: found.into(), todo: None }
-    }
-
-    fn todo(mut self, todo: impl Into<String>) -> Check {
-        self.todo = Some(todo.into());
-        self
-    }
-
-    fn word(&self) -> &'static str {
-        match self.state {
-            State::Ok => "ok",
-            State::Warn => "warn",
-            State::Fail => "fail",
-        }
-    }
-
-    fn json(&self) -> Value {
-        json!({ "check": self.name, "state": self.word(), "found": self.found, "todo": self.todo })
-    }
-
-    fn text(&self) -> String {
-        let tone = match self.state {
-            State::Ok => Tone::Good,
-            State::Warn => Tone::Warn,
-            State::Fail => Tone::Bad,
-        };
-        let word = paint(tone, &format!("{:<4}", self.word()));
-        let todo = self.todo.as_ref().map_or_else(String::new, |todo| format!("\n                 -> {todo}"));
-        format!("{word} {:<11} {}{todo}", self.name, self.found)
-    }
-}
+/// Length in bytes up to which a running server reads its database through.
+const CHECKED_MAX: u64 = 256 << 20;
 
 /// Runs the verb.
 ///
 /// # Errors
 /// Never; a failed check is the exit code.
 pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
-    let mut checks = vec![Check::new("version", State::Ok, format!("kapelle {}", env!("CARGO_PKG_VERSION")))];
-    checks.push(sqlite());
-    match app.data() {
-        Ok(folder) => {
-            checks.push(writable(&folder));
-            checks.push(permissions(&folder));
-            checks.push(lock(&folder));
-            checks.push(database(&folder));
-            checks.extend(machine::store(&folder));
-        }
-        Err(failure) => checks.push(Check::new("data", State::Fail, failure.message)),
-    }
-    match app.settings() {
-        Ok(settings) => {
-            let place =
-                app.project.config.as_deref().map_or_else(|| "defaults, no kapelle.yaml".to_owned(), Project::shown);
-            checks.push(Check::new("config", State::Ok, place));
-            checks.push(machine::port(app, &settings));
-            checks.extend(budgets(app, &settings));
-            checks.extend(keys(app, &settings));
-            checks.extend(models(app, &settings));
-        }
-        Err(failure) => {
-            checks.push(Check::new("config", State::Fail, failure.message).todo("correct the file or variable named"));
-        }
-    }
-    checks.extend(scripts(app).await);
-    checks.push(documents().await);
+    let mut checks = quick(app, app.settings().as_ref(), Place::Alone);
+    checks.extend(slow(app).await);
 
     if app.out.json {
         let values: Vec<Value> = checks.iter().map(Check::json).collect();
@@ -116,6 +47,63 @@ pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
     }
     let failed = checks.iter().any(|check| check.state == State::Fail);
     Ok(if failed { Code::Failed } else { Code::Ok })
+}
+
+/// The process that checks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A verb of the command line.
+    Alone,
+    /// The server that works on the folder.
+    Server,
+}
+
+/// Makes the checks of a running server.
+pub async fn served(app: &Arc<App>, settings: &Arc<Settings>) -> Vec<DoctorCheck> {
+    let (beside, settings) = (Arc::clone(app), Arc::clone(settings));
+    let quick = tokio::task::spawn_blocking(move || quick(&beside, Ok(&settings), Place::Server)).await;
+    let mut checks = quick.unwrap_or_else(|error| vec![Check::new("doctor", State::Fail, error.to_string())]);
+    checks.extend(slow(app).await);
+    checks.into_iter().map(DoctorCheck::from).collect()
+}
+
+/// Makes the checks that need no process.
+fn quick(app: &App, settings: Result<&Settings, &Failure>, place: Place) -> Vec<Check> {
+    let mut checks = vec![Check::new("version", State::Ok, format!("kapelle {}", env!("CARGO_PKG_VERSION")))];
+    checks.push(sqlite());
+    match app.data() {
+        Ok(folder) => {
+            checks.push(writable(&folder));
+            checks.push(permissions(&folder));
+            checks.extend((place == Place::Alone).then(|| lock(&folder)));
+            checks.push(database(&folder, place));
+            checks.extend(machine::store(&folder));
+        }
+        Err(failure) => checks.push(Check::new("data", State::Fail, failure.message)),
+    }
+    match settings {
+        Ok(settings) => {
+            let file =
+                app.project.config.as_deref().map_or_else(|| "defaults, no kapelle.yaml".to_owned(), Project::shown);
+            checks.push(Check::new("config", State::Ok, file));
+            checks.extend((place == Place::Alone).then(|| machine::port(app, settings)));
+            checks.extend(budgets(app, settings));
+            checks.extend(keys(app, settings));
+            checks.extend(models(app, settings));
+        }
+        Err(failure) => {
+            let check = Check::new("config", State::Fail, failure.message.clone());
+            checks.push(check.todo("correct the file or variable named"));
+        }
+    }
+    checks
+}
+
+/// Makes the checks that start processes.
+async fn slow(app: &App) -> Vec<Check> {
+    let mut checks = scripts(app).await;
+    checks.push(documents().await);
+    checks
 }
 
 fn sqlite() -> Check {
@@ -182,9 +170,13 @@ fn lock(folder: &Path) -> Check {
     }
 }
 
-fn database(folder: &Path) -> Check {
-    if !folder.join("kapelle.db").is_file() {
+fn database(folder: &Path, place: Place) -> Check {
+    let Ok(about) = std::fs::metadata(folder.join("kapelle.db")) else {
         return Check::new("database", State::Ok, "none yet");
+    };
+    if place == Place::Server && about.len() > CHECKED_MAX {
+        let found = format!("{} are not read through while the server works", size::in_words(about.len()));
+        return Check::new("database", State::Ok, found).todo("`kapelle doctor` reads all of it, beside the server");
     }
     match SqliteReader::open_read_only(folder).and_then(|reader| reader.check()) {
         Ok(()) => Check::new("database", State::Ok, "quick_check passed"),

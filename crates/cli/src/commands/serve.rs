@@ -1,5 +1,7 @@
 //! `kapelle serve`: a server over the folder, until it is asked to end.
 
+mod inspector;
+
 use std::{
     path::PathBuf,
     sync::Arc,
@@ -14,6 +16,7 @@ use kapelle::{
 };
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
+use self::inspector::ServeInspector;
 use super::{config, supervise};
 use crate::{
     app::App,
@@ -49,7 +52,7 @@ pub struct Args {
 /// # Errors
 /// When the folder is in use, the address cannot be used, or the store fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
-    let settings = app.settings()?;
+    let settings = Arc::new(app.settings()?);
     let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
     let options = Options {
         listen: args.listen.unwrap_or_else(|| settings.config.listen.clone()),
@@ -68,6 +71,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     let kapelle = Arc::new(app.open(&settings).await?);
     app.warn_problems(kapelle.worker_problems());
     let _watch = app.watch(&kapelle);
+    let inspector = Arc::new(ServeInspector::new(app, &settings));
+    kapelle.app().describe_by(Arc::<ServeInspector>::clone(&inspector));
     let started = Server::start(Arc::clone(kapelle.app()), options).await;
     let mut server = match started {
         Ok(server) => server,
@@ -100,7 +105,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     tell_console(app, &kapelle, &server);
     app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
-    let mut reloader = Reloader::new(app, settings.config.clone());
+    let mut reloader = Reloader::new(app, settings.config.clone(), inspector);
     let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
     notifier.tell(State::Stopping);
     app.out.note("stopping: running attempts are finished; press Ctrl-C again to stop now");
@@ -183,13 +188,14 @@ struct Reloader {
     seen: Vec<Option<(SystemTime, u64)>>,
     /// The configuration of the start: keys that are not reloaded keep its values.
     started: Config,
+    inspector: Arc<ServeInspector>,
 }
 
 impl Reloader {
-    fn new(app: &App, started: Config) -> Reloader {
+    fn new(app: &App, started: Config, inspector: Arc<ServeInspector>) -> Reloader {
         let root = &app.project.root;
         let files = vec![root.join(CONFIG_FILE), root.join(".env")];
-        let mut reloader = Reloader { files, seen: Vec::new(), started };
+        let mut reloader = Reloader { files, seen: Vec::new(), started, inspector };
         reloader.seen = reloader.state();
         reloader
     }
@@ -215,7 +221,11 @@ impl Reloader {
                 let environment = settings.environment.clone();
                 let variable = move |name: &str| environment.get(name).map(str::to_owned);
                 let done = kapelle.reload(&settings.config, &variable).await.map_err(Failure::from);
-                done.map(|()| settings.config)
+                done.map(|()| {
+                    let config = settings.config.clone();
+                    self.inspector.reloaded(Arc::new(settings));
+                    config
+                })
             }
             Err(failure) => Err(failure),
         };

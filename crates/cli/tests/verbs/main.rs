@@ -18,6 +18,7 @@ mod general;
 mod help;
 mod host;
 mod init;
+mod inspection;
 #[cfg(target_os = "linux")]
 mod lent;
 #[cfg(unix)]

@@ -28,6 +28,16 @@ pub async fn health(call: Call) -> Answer {
     json(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &health)
 }
 
+/// `GET /api/v1/config`
+pub async fn config(call: Call) -> Answer {
+    ok(&call.app.config_report(&call.who).await?)
+}
+
+/// `GET /api/v1/doctor`
+pub async fn doctor(call: Call) -> Answer {
+    ok(&call.app.doctor(&call.who).await?)
+}
+
 /// `GET /metrics`
 pub async fn metrics(call: Call) -> Answer {
     let site = std::sync::Arc::clone(&call.site);

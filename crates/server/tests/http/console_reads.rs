@@ -1,5 +1,14 @@
 //! Reading for the console: graphs, items, reasons, counts, history, search, filters, and acts on many things.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use kapelle::{
+    Findings, Inspector,
+    api::{DoctorCheck, DoctorState, Setting},
+};
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -265,4 +274,76 @@ async fn workflows_are_listed_with_their_files_and_texts_are_checked_at_the_line
     let broken = check("name: a\nsteps: 7\n").await;
     assert_eq!((&broken["ok"], &broken["problems"][0]["line"]), (&json!(false), &json!(2)));
     assert_eq!(check("name: a\nsteps:\n  one: { worker: echo }\n").await["ok"], true);
+}
+
+/// A program that serves and counts how often it is examined.
+#[derive(Default)]
+struct Program(AtomicUsize);
+
+impl Inspector for Program {
+    fn settings(&self) -> Result<Vec<Setting>, String> {
+        Ok(vec![Setting { path: "lease".to_owned(), value: json!("15s"), origin: "default".to_owned() }])
+    }
+
+    fn examine(&self) -> Findings<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let check = |name: &str, state| DoctorCheck {
+            name: name.to_owned(),
+            state,
+            found: "found".to_owned(),
+            todo: None,
+            command: "kapelle doctor".to_owned(),
+        };
+        Box::pin(async move { vec![check("disk", DoctorState::Warn), check("config", DoctorState::Fail)] })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_that_serves_describes_itself_to_those_who_may_ask() {
+    let place = Place::new().await;
+    place.get("/api/v1/config").await.refused(404, "not_found", &["kapelle config show --origin"]);
+    place.get("/api/v1/doctor").await.refused(404, "not_found", &["kapelle doctor"]);
+    let program = Arc::new(Program::default());
+    place.kapelle.app().describe_by(Arc::<Program>::clone(&program));
+    let config = place.get("/api/v1/config").await.json(200);
+    assert_eq!(config, json!({ "settings": [{ "path": "lease", "value": "15s", "origin": "default" }] }));
+    let doctor = place.get("/api/v1/doctor").await.json(200);
+    assert_eq!((&doctor["ok"], &doctor["checks"][0]["state"]), (&json!(false), &json!("warn")));
+    assert_eq!(place.get("/api/v1/doctor").await.json(200), doctor);
+    assert_eq!(program.0.load(Ordering::Relaxed), 1, "findings are valid for a while");
+    for (role, tenant, config, doctor) in
+        [("operator", 1, 403, 200), ("viewer", 1, 403, 403), ("admin", 1, 200, 200), ("admin", 2, 403, 403)]
+    {
+        let (key, _) = place.key(role, tenant).await;
+        for (path, status) in [("/api/v1/config", config), ("/api/v1/doctor", doctor)] {
+            let answer = place.ask_as(&key, "GET", path, Value::Null).await;
+            assert_eq!(answer.status, status, "{role} of tenant {tenant}: {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_tells_which_runs_its_steps_started() {
+    let place = Place::new().await;
+    let inner = "name: inner\nsteps:\n  one: { worker: echo }\n";
+    place.post("/api/v1/workflows", json!({ "source": inner })).await.json(201);
+    let outer = "name: outer\nsteps:\n  first: { worker: echo }\n  \
+                 each: { needs: [first], for_each: '${{ [1, 2] }}', workflow: inner }\n  \
+                 aside: { needs: [each], workflow: inner, wait: false }\n";
+    let id = ended(&place, outer, json!({})).await;
+    let graph = place.get(&format!("/api/v1/runs/{id}/graph")).await.json(200);
+    let children = graph["run"]["children"].as_array().unwrap();
+    assert_eq!(children.len(), 3, "{graph}");
+    for (child, step) in children.iter().zip(["each[0]", "each[1]"]) {
+        assert_eq!((&child["workflow"], &child["state"]), (&json!("inner"), &json!("succeeded")));
+        assert_eq!(child["step"], json!(step), "{child}");
+        let (block, at) = (child["place"]["block"].as_u64().unwrap(), child["place"]["step"].as_u64().unwrap());
+        assert_eq!(graph["blocks"][block as usize]["steps"][at as usize]["name"], "each");
+        // In place: the graph of the child is asked by its id, and the child names the step.
+        let path = format!("/api/v1/runs/{}", child["run"].as_str().unwrap());
+        assert_eq!(place.get(&format!("{path}/graph")).await.json(200)["workflow"], "inner");
+        let run = place.get(&format!("{path}?details=true")).await.json(200);
+        assert_eq!((&run["parent"]["run"], &run["parent"]["step"]), (&json!(id), &json!(step)));
+    }
+    assert!(children[2].get("place").is_none(), "nobody waits for it: {}", children[2]);
 }

@@ -1,4 +1,4 @@
-//! What was really spent on tasks, in lists and alone.
+//! Amounts that were really spent on tasks, in lists and alone.
 
 use serde_json::{Value, json};
 
