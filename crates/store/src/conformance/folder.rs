@@ -184,6 +184,11 @@ fn the_hot_queries_are_searches_in_their_index() {
             "SEARCH task USING COVERING INDEX task_open (state=? AND tenant=? AND queue=? AND worker>?)",
         ),
         (
+            "SELECT 1, queue, worker, count(*), requires, min(id) FROM task INDEXED BY task_open \
+             WHERE state = 1 AND state < 10 AND tenant = 1 GROUP BY queue, worker, requires",
+            "SEARCH task USING COVERING INDEX task_open (state=? AND tenant=?)",
+        ),
+        (
             "SELECT id FROM task WHERE due_at <= 1 ORDER BY due_at, id LIMIT 2",
             "SEARCH task USING COVERING INDEX task_due (due_at<?)",
         ),

@@ -1,5 +1,7 @@
 //! Queries of tasks, on the writing and the reading side.
 
+use std::sync::LazyLock;
+
 use kapelle_core::{
     Requires, RunId, TaskId, TenantId, Timestamp,
     run::StepRow,
@@ -251,13 +253,26 @@ pub(super) fn page(
     select(conn, names, &rest, rusqlite::params_from_iter(values))
 }
 
+/// Counts of one statement, so that they are those of one moment. Each state has a part of its own: its rows come in the
+/// order of the index and need no sorting, which took two thirds of the time.
+static OPEN_COUNTS: LazyLock<String> = LazyLock::new(|| {
+    let open = StateKind::ALL.into_iter().filter(|state| !state.is_terminal()).map(|state| state as u8);
+    let parts = open.map(|state| {
+        format!(
+            "SELECT {state} AS state, queue, worker, count(*) AS tasks, requires, min(id) AS oldest \
+             FROM task INDEXED BY task_open WHERE state = {state} AND state < 10 AND tenant = ?1 \
+             GROUP BY queue, worker, requires"
+        )
+    });
+    let parts = parts.collect::<Vec<_>>().join(" UNION ALL ");
+    format!(
+        "SELECT state, queue, worker, tasks, requires, (SELECT created_at FROM task WHERE id = oldest) FROM ({parts})"
+    )
+});
+
 /// Counts open tasks, by lane and state. Reads the index, and one row for each lane and state.
 pub(super) fn open_counts(conn: &Connection, names: &mut Names, tenant: TenantId) -> Sql<Vec<LaneCount>> {
-    let mut query = conn.prepare_cached(
-        "SELECT state, queue, worker, tasks, requires, (SELECT created_at FROM task WHERE id = oldest) FROM (\
-         SELECT state, queue, worker, count(*) AS tasks, requires, min(id) AS oldest FROM task INDEXED BY task_open \
-         WHERE state < 10 AND tenant = ?1 GROUP BY state, queue, worker, requires)",
-    )?;
+    let mut query = conn.prepare_cached(&OPEN_COUNTS)?;
     let mut rows = query.query([tenant.0])?;
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
