@@ -37,6 +37,9 @@ pub struct HostLine {
     /// Tasks for the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<ClaimedTask>,
+    /// Lease tokens of attempts that must stop now: cancelled, or past their time. They are not reported any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancel: Vec<String>,
     /// The number of the frame that this line answers; 0 for one whose number could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kapelle_core::{Name, TenantId, Timestamp, middleware::Middleware, worker::WorkerSpec, yaml::Problems};
-use kapelle_engine::{Ask, Audited, Clock, Engine, command};
+use kapelle_engine::{Ask, Audited, Clock, Engine, Notice, command};
 use kapelle_gateway::{Gateway, TokenIssuer};
 use kapelle_store::{Act, Blobs, Reader};
 use kapelle_workers::{Catalogue, schema::Schema};
@@ -63,7 +63,7 @@ pub(crate) struct Memory {
     pub(crate) codes: Codes,
     /// Links that answer approvals; unset until a server serves them.
     pub(crate) links: OnceLock<Links>,
-    pub(crate) hosts: Hosts,
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) host_ids: HostIds,
     pub(crate) hub: Arc<Hub>,
     /// Changes of everything, for those who show the present state.
@@ -101,8 +101,15 @@ impl Memory {
         settings: Settings,
         steady_ms: u64,
     ) -> Result<Memory, crate::Error> {
+        let hosts = Arc::new(Hosts::new(engine.reader().host_workers()?));
+        let told = Arc::clone(&hosts);
+        engine.listen(Box::new(move |notice| {
+            if let Notice::Revoked { host, report } = notice {
+                told.revoked(*host, *report);
+            }
+        }));
         Ok(Memory {
-            hosts: Hosts::new(engine.reader().host_workers()?),
+            hosts,
             host_ids: HostIds::read(folder),
             keyring: Keyring::new(&engine.reader().access_keys()?),
             codes: Codes::default(),

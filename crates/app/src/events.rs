@@ -147,7 +147,12 @@ impl Hub {
                 };
                 self.publish(*tenant, body);
             }
-            Notice::Lease { .. } | Notice::Drawn(_) | Notice::Spent(_) | Notice::Changed(_) | Notice::Full(_) => {}
+            Notice::Lease { .. }
+            | Notice::Revoked { .. }
+            | Notice::Drawn(_)
+            | Notice::Spent(_)
+            | Notice::Changed(_)
+            | Notice::Full(_) => {}
         }
     }
 

@@ -233,6 +233,13 @@ impl Hosts {
         Some(host)
     }
 
+    /// Tells a host that the lease of an attempt was revoked. Called by the loop: must be quick.
+    pub fn revoked(&self, id: u32, lease: Report) {
+        if let Some(host) = self.all().get(&id) {
+            host.stream.revoke(lease);
+        }
+    }
+
     /// Removes a host, and ends its stream.
     pub fn remove(&self, id: u32, why: StreamEnd) {
         let removed = self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(&id);

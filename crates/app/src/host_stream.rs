@@ -2,7 +2,7 @@
 //! acknowledgements are those of a claim; nothing of an attempt belongs to the stream, so a cut costs nothing.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
@@ -12,7 +12,7 @@ use kapelle_api::{self as api, StreamEnd};
 use kapelle_core::task::Report;
 use kapelle_engine::{ClaimedTask, Credit, Reported, TaskStream, command};
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
 };
 
@@ -36,7 +36,15 @@ pub struct StreamSlot(Mutex<Option<Opened>>);
 struct Opened {
     id: String,
     credit: Arc<Credit>,
+    /// Attempts that must stop. There are never more of them than attempts of the host.
+    revoked: mpsc::UnboundedSender<Report>,
     end: watch::Sender<Option<StreamEnd>>,
+}
+
+/// Messages to a stream from outside.
+struct Told {
+    ends: watch::Receiver<Option<StreamEnd>>,
+    revoked: mpsc::UnboundedReceiver<Report>,
 }
 
 impl StreamSlot {
@@ -45,13 +53,21 @@ impl StreamSlot {
     }
 
     /// Puts a new stream in place of an earlier one, which ends.
-    fn open(&self, id: &str, credit: &Arc<Credit>) -> watch::Receiver<Option<StreamEnd>> {
+    fn open(&self, id: &str, credit: &Arc<Credit>) -> Told {
         let (end, ends) = watch::channel(None);
-        let opened = Opened { id: id.to_owned(), credit: Arc::clone(credit), end };
+        let (sender, revoked) = mpsc::unbounded_channel();
+        let opened = Opened { id: id.to_owned(), credit: Arc::clone(credit), revoked: sender, end };
         if let Some(earlier) = self.lock().replace(opened) {
             earlier.end.send_replace(Some(StreamEnd::Replaced));
         }
-        ends
+        Told { ends, revoked }
+    }
+
+    /// Tells the host that an attempt must stop. Without a stream its next heartbeat says so.
+    pub fn revoke(&self, lease: Report) {
+        if let Some(open) = &*self.lock() {
+            let _ = open.revoked.send(lease);
+        }
     }
 
     /// Ends the stream, if there is one.
@@ -82,10 +98,12 @@ pub struct HostStream {
     host: Arc<Host>,
     id: String,
     source: TaskStream,
-    ends: watch::Receiver<Option<StreamEnd>>,
+    told: Told,
     draining: watch::Receiver<bool>,
     /// Tasks that are not in a line yet.
     queued: VecDeque<ClaimedTask>,
+    /// Attempts that must stop and are not in a line yet.
+    revoked: Vec<Report>,
     /// Tasks of lines, with the time until which they are to be acknowledged.
     unacked: VecDeque<(Instant, Vec<Report>)>,
     begun: bool,
@@ -113,16 +131,17 @@ impl App {
         self.accepting()?;
         let mark = secrets::mark().map_err(|error| AppError::internal(error.to_string()))?;
         let (id, credit) = (format!("s_{mark}"), Credit::new(given.credit));
-        let ends = host.stream.open(&id, &credit);
+        let told = host.stream.open(&id, &credit);
         let source = self.engine.claim_stream(host.id, Self::wanted(who, &host), credit, Arc::clone(&who.revoked))?;
         Ok(HostStream {
             app: Arc::clone(self),
             host,
             id,
             source,
-            ends,
+            told,
             draining: self.draining(),
             queued: VecDeque::new(),
+            revoked: Vec::new(),
             unacked: VecDeque::new(),
             begun: false,
             over: false,
@@ -175,6 +194,9 @@ impl HostStream {
             return Some(self.first());
         }
         loop {
+            if let Some(cancel) = self.cancelled() {
+                return Some(api::HostLine { cancel, ..api::HostLine::default() });
+            }
             if !self.queued.is_empty() {
                 match self.tasks() {
                     Ok(tasks) => return Some(api::HostLine { tasks, ..api::HostLine::default() }),
@@ -185,7 +207,8 @@ impl HostStream {
                 }
             }
             let alive = ALIVE.min(Duration::from_millis(self.app.heartbeat_ms()));
-            let (source, ends, draining) = (&mut self.source, &mut self.ends, &mut self.draining);
+            let (source, draining) = (&mut self.source, &mut self.draining);
+            let Told { ends, revoked } = &mut self.told;
             let why = tokio::select! {
                 biased;
                 why = told(ends) => why,
@@ -197,6 +220,10 @@ impl HostStream {
                     }
                     None => StreamEnd::Stopping,
                 },
+                Some(lease) = revoked.recv() => {
+                    self.revoked.push(lease);
+                    continue;
+                }
                 () = unacknowledged(&self.host, &mut self.unacked) => StreamEnd::Unacknowledged,
                 () = sleep(alive) => {
                     if self.host.is_alive(self.app.steady_ms()) {
@@ -212,7 +239,7 @@ impl HostStream {
     /// Completes when the stream is over while a line is being sent: a client that reads nothing must not keep tasks.
     pub async fn overdue(&mut self) -> StreamEnd {
         tokio::select! {
-            why = told(&mut self.ends) => why,
+            why = told(&mut self.told.ends) => why,
             () = unacknowledged(&self.host, &mut self.unacked) => StreamEnd::Unacknowledged,
         }
     }
@@ -231,6 +258,27 @@ impl HostStream {
             ack_ms: Some(u64::try_from(self.app.settings().ack.as_millis()).unwrap_or(u64::MAX)),
             ..api::HostLine::default()
         }
+    }
+
+    /// Takes the attempts that must stop, except those whose tasks are still to be sent. Returns `None` without any.
+    fn cancelled(&mut self) -> Option<Vec<String>> {
+        while let Ok(lease) = self.told.revoked.try_recv() {
+            self.revoked.push(lease);
+        }
+        if self.revoked.is_empty() {
+            return None;
+        }
+        // The tasks of a turn are given before its leases are revoked.
+        while let Some(tasks) = self.source.ready() {
+            self.queued.extend(tasks);
+        }
+        let unsent: HashSet<Report> = self.queued.iter().map(lease).collect();
+        let (later, now): (Vec<Report>, Vec<Report>) =
+            std::mem::take(&mut self.revoked).into_iter().partition(|lease| unsent.contains(lease));
+        self.revoked = later;
+        // A host that stops an attempt does not report it, and nothing is to be offered again.
+        self.host.arrived(now.iter());
+        (!now.is_empty()).then(|| now.iter().map(crate::reports::write).collect())
     }
 
     /// Takes the tasks of one line out of the queue.

@@ -55,6 +55,11 @@ impl TaskStream {
     pub async fn next(&mut self) -> Option<Vec<ClaimedTask>> {
         self.tasks.recv().await
     }
+
+    /// Returns tasks that have come already.
+    pub fn ready(&mut self) -> Option<Vec<ClaimedTask>> {
+        self.tasks.try_recv().ok()
+    }
 }
 
 impl Drop for TaskStream {

@@ -11,7 +11,7 @@ export interface Joined {
   beatMs: number;
 }
 
-/** Longest interval between heartbeats, and so the delay until a function learns of its cancellation. */
+/** Longest interval between heartbeats, and so the delay of a cancellation where there is no stream. */
 const BEAT_MS = 2_000;
 const AGAIN_MS = 1_000;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use kapelle_core::{Account, CallId, Money, TaskId, TenantId};
+use kapelle_core::{Account, CallId, Money, TaskId, TenantId, task::Report};
 
 use super::{changes::Changes, prepaid::Prepaid};
 
@@ -24,6 +24,8 @@ pub enum Notice {
         /// Current attempt, if there is one.
         running: Option<u32>,
     },
+    /// The lease of an attempt on a worker host was revoked: the attempt must stop.
+    Revoked { host: u32, report: Report },
     /// Most of a budget is spent (80 %).
     BudgetLow { tenant: TenantId, account: Account, limit: Money, spent: Money },
     /// A prepaid amount was reserved: its payer may use it.

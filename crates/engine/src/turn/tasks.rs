@@ -7,8 +7,8 @@ use kapelle_core::{
     mutant::{Mutant, planted},
     run::{Outcome, TaskEnded},
     task::{
-        Cancel, Discard, Fail, NewTask, Policy, Rejection, Release, Report, RetryByHand, StateKind, Submit, Succeed,
-        Task, TaskEvent, TaskState, WaitFor,
+        Cancel, Discard, Fail, Lease, NewTask, Policy, Rejection, Release, Report, RetryByHand, StateKind, Submit,
+        Succeed, Task, TaskEvent, TaskState, WaitFor,
     },
     worker::WorkerSpec,
 };
@@ -22,6 +22,7 @@ use super::{
     effect::Effect,
     key_limits,
     lanes::lane_of,
+    notice::Notice,
     result_cache, runs,
     runs::Answer,
     state::LoopState,
@@ -302,6 +303,24 @@ pub(super) fn discard(state: &mut LoopState, id: TaskId, reason: &Arc<str>) -> A
     }
 }
 
+/// Returns the effect that stops an attempt which an event ends. None for the report of the attempt itself.
+fn stop(id: TaskId, lease: &Lease, event: &TaskEvent) -> Option<Effect> {
+    if lease.host == 0 {
+        let reported = matches!(event, TaskEvent::Succeeded { .. } | TaskEvent::WillRetry { .. });
+        return (!reported).then_some(Effect::Stop(id));
+    }
+    let revoked = match event {
+        TaskEvent::Cancelled { .. } => true,
+        // A host that reports its own timeout is told too, and knows no such attempt any more.
+        TaskEvent::Failed { error, .. } | TaskEvent::WillRetry { error, .. } => {
+            matches!(error.category, Category::Timeout | Category::LeaseLost)
+        }
+        _ => false,
+    };
+    let report = Report { task: id, epoch: lease.epoch, nonce: lease.nonce };
+    revoked.then_some(Effect::Tell(Notice::Revoked { host: lease.host, report }))
+}
+
 /// Applies an event to a task in memory and updates its place in the order, its slot and its run.
 pub(super) fn change(state: &mut LoopState, id: TaskId, event: &TaskEvent) -> Result<(), StoreError> {
     let shared = state.retry_budgets.budget_retry(&state.rows, id, event);
@@ -309,7 +328,10 @@ pub(super) fn change(state: &mut LoopState, id: TaskId, event: &TaskEvent) -> Re
     let Some(before) = state.rows.cache.task(id) else { return Ok(()) };
     let left = matches!(before.state, TaskState::Waiting(WaitFor::Run(_))).then(|| before.clone());
     let state_before = before.state.kind();
-    let was_running_here = matches!(before.state, TaskState::Running(lease) if lease.host == 0);
+    let was_running = match before.state {
+        TaskState::Running(lease) => Some(lease),
+        _ => None,
+    };
     if let TaskState::Ready { rank } = before.state {
         let lane = lane_of(before);
         state.lanes.withdraw(&lane, (rank, id));
@@ -323,11 +345,8 @@ pub(super) fn change(state: &mut LoopState, id: TaskId, event: &TaskEvent) -> Re
     if state_before == StateKind::Running && kind != StateKind::Running {
         state.limits.give_back(id);
     }
-    if was_running_here && kind != StateKind::Running {
-        let reported = matches!(event, TaskEvent::Succeeded { .. } | TaskEvent::WillRetry { .. });
-        if !reported {
-            state.rows.effects.push(Effect::Stop(id));
-        }
+    if let Some(lease) = was_running.filter(|_| kind != StateKind::Running) {
+        state.rows.effects.extend(stop(id, &lease, event));
     }
     let task = task.clone();
     state.timers.note(task.due_at());

@@ -9,37 +9,37 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use crate::{lines::JsonLines, place::Place};
 
 /// Registers a host that acknowledges. Returns the beginning of its paths.
-async fn host(place: &Place) -> String {
+pub async fn host(place: &Place) -> String {
     host_as(place, &place.token, "far").await
 }
 
-async fn host_as(place: &Place, token: &str, worker: &str) -> String {
+pub async fn host_as(place: &Place, token: &str, worker: &str) -> String {
     let body = json!({ "slots": 4, "workers": [worker], "ack": true });
     let made = place.ask_as(token, "POST", "/api/v1/hosts", body).await.json(201);
     format!("/api/v1/hosts/{}", made["id"].as_str().unwrap())
 }
 
-async fn open(place: &Place, host: &str, credit: u64) -> (JsonLines, String) {
+pub async fn open(place: &Place, host: &str, credit: u64) -> (JsonLines, String) {
     let (lines, first) =
         JsonLines::open(place, &place.token, &format!("{host}/stream"), &json!({ "credit": credit })).await;
     (lines, first["stream"].as_str().unwrap().to_owned())
 }
 
-async fn frame(place: &Place, host: &str, body: Value) -> Value {
+pub async fn frame(place: &Place, host: &str, body: Value) -> Value {
     place.post(&format!("{host}/frame"), body).await.json(200)
 }
 
-fn done(task: &Value, output: i64) -> Value {
+pub fn done(task: &Value, output: i64) -> Value {
     json!({ "lease_token": task["lease_token"], "outcome": "succeed", "output": output })
 }
 
-async fn state(place: &Place, task: &str) -> Value {
+pub async fn state(place: &Place, task: &str) -> Value {
     place.get(&format!("/api/v1/tasks/{task}")).await.json(200)["state"].clone()
 }
 
 /// The tasks of a line.
 #[track_caller]
-fn tasks(line: Option<Value>) -> Vec<Value> {
+pub fn tasks(line: Option<Value>) -> Vec<Value> {
     let line = line.unwrap();
     line["tasks"].as_array().unwrap_or_else(|| panic!("no tasks: {line}")).clone()
 }

@@ -15,6 +15,7 @@ mod description;
 mod faces;
 mod health;
 mod host_stream;
+mod host_stream_scenarios;
 mod hostile;
 mod hosts;
 mod labels;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use kapelle::{HealthCheck, Kapelle, TaskError, WorkerSpec, core::Name};
+use kapelle::{HealthCheck, Kapelle, TaskError, WorkerSpec, core::Name, engine::Clock};
 use kapelle_server::{Limits, Options, Server};
 use serde_json::{Value, json};
 use tokio::{
@@ -33,6 +33,8 @@ pub struct Setup {
     pub base_url: Option<String>,
     /// Files of the project: path and text.
     pub files: Vec<(&'static str, &'static str)>,
+    /// The clock; that of the machine without one.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 /// A response.
@@ -149,6 +151,10 @@ async fn start(folder: &tempfile::TempDir, setup: &Setup, gate: &Arc<Notify>) ->
     let workflows = folder.path().join("workflows");
     let builder = Kapelle::builder(folder.path()).config(config).session_log().environment(environment);
     let builder = builder.workers(&folder.path().join("workers")).workflows(&workflows);
+    let builder = match &setup.clock {
+        Some(clock) => builder.clock(Arc::clone(clock)),
+        None => builder,
+    };
     let kapelle = builder.open().await.unwrap();
     kapelle.register("echo", async |input| Ok(input)).unwrap();
     let refuse = async |_| Err(TaskError::new(kapelle::Category::InvalidInput, "never"));

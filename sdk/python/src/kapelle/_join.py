@@ -15,7 +15,7 @@ from .context import Attempt, log
 from .errors import KapelleError, NotFound, Problem
 
 _BEAT = 2.0
-"""Longest interval between heartbeats in seconds, and so the delay until a function learns of its cancellation."""
+"""Longest interval between heartbeats in seconds, and so the delay of a cancellation where there is no stream."""
 _LOOK = 0.4
 """Seconds between looks for new attempts."""
 _NEW = 0.3
