@@ -34,6 +34,9 @@ from kapelle import Client, KapelleError, NewTask, Task, WaitTimeout  # noqa: E4
 CLIENTS = 12
 KILLS_OF_A_FOLDER = 100
 """Kills of one folder; then everything may end, and the next begins in a fresh folder."""
+KILLED_FOR = 30.0
+"""Seconds of kills of one folder. Each start of the server begins the leases of killed hosts again, so their tasks wait until
+the kills end, and clients wait for 60 seconds."""
 DRAINED = 60.0
 """Seconds in which everything ends once nothing is killed: a lease, and what a busy machine needs."""
 
@@ -216,15 +219,18 @@ def known(place: Place) -> None:
             time.sleep(0.05)
 
 
-def episode(binary: str, rounds: int, chance: random.Random) -> tuple[int, int, int]:
-    """Plays one folder: kills, then calm, then the check. Returns counts of tasks, executions, and kills of hosts."""
+def episode(binary: str, rounds: int, chance: random.Random) -> tuple[int, int, int, int]:
+    """Plays one folder: kills, then calm, then the check. Returns counts of tasks, executions, and kills of hosts and of
+    the server, of which a slow machine has less than `rounds`."""
     place = Place(binary, chance)
     faults: list[str] = []
-    host_kills = 0
+    host_kills = kills = 0
     try:
         known(place)
         load = Load(place.url, place.token, chance)
-        for _ in range(rounds):
+        until = time.monotonic() + KILLED_FOR
+        while kills < rounds and time.monotonic() < until:
+            kills += 1
             what = chance.randrange(6)
             if what < 2:
                 place.replace_host()
@@ -241,7 +247,7 @@ def episode(binary: str, rounds: int, chance: random.Random) -> tuple[int, int, 
         if faults:
             print(f"{len(faults)} faults in {place.folder}:", *faults[:10], place.log(), sep="\n", file=sys.stderr)
             raise SystemExit(1)
-        return len(shown), len(place.executions()), host_kills
+        return len(shown), len(place.executions()), host_kills, kills
     finally:
         place.end(keep=bool(faults))
 
@@ -253,12 +259,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     chance = random.Random(given.seed)
-    began, left, total = time.monotonic(), given.rounds, [0, 0, 0]
+    began, left, total = time.monotonic(), given.rounds, [0, 0, 0, 0]
     while left > 0:
-        some = min(left, KILLS_OF_A_FOLDER)
-        total = [sum(pair) for pair in zip(total, episode(os.path.abspath(given.server), some, chance))]
-        left -= some
-    tasks, executions, host_kills = total
+        found = episode(os.path.abspath(given.server), min(left, KILLS_OF_A_FOLDER), chance)
+        total = [sum(pair) for pair in zip(total, found)]
+        left -= found[-1]
+    tasks, executions, host_kills, _ = total
     print(
         f"seed {given.seed}: {given.rounds} kills of the server and {host_kills} of hosts in {time.monotonic() - began:.0f} s; "
         f"{tasks} tasks in {executions} executions: 0 lost, 0 completed twice"
