@@ -6,8 +6,8 @@ use std::{future::Future, pin::Pin};
 #[cfg(feature = "client")]
 use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
-    Answer, ApprovalList, ArtifactPage, AuditPage, BatchSubmitted, Budget, BudgetList, BudgetReset, CallPage,
-    CallQuery, ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage,
+    Answer, ApprovalList, ArtifactPage, AuditPage, AuditQuery, BatchSubmitted, Budget, BudgetList, BudgetReset,
+    CallPage, CallQuery, ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage,
     JournalQuery, Key, KeyCreated, KeyList, LogLines, NewKey, Paging, Paused, Publish, QueueList, Reason, Rerun,
     ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale, Script, ScriptList, ServerHealth, SetBudget,
     Signal, StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery,
@@ -199,7 +199,8 @@ interface! {
     /// Replaces the token of the folder.
     fn rotate_token() -> TokenRotated = client path => client.post(&path.of("/api/v1/token/rotate"), &Nothing {});
     /// Returns administrative acts, newest first.
-    fn audit(page: Paging) -> AuditPage = client path => client.get(&path.of("/api/v1/audit").query(&page));
+    fn audit(query: AuditQuery) -> AuditPage
+        = client path => client.get(&path.of("/api/v1/audit").query(&query));
     /// Returns the overall health.
     fn health() -> ServerHealth = client path => client.get(&path.of("/health"));
 }

@@ -75,8 +75,8 @@ pub use live_frame::{
 pub use money::{Budget, BudgetList, BudgetReset, CallPage, Cost, CostReport, ModelCall, ResetBudget, SetBudget};
 pub use problem::{Problem, code};
 pub use query::{
-    CallQuery, CostQuery, DeadQuery, DiffQuery, ItemQuery, JournalQuery, LogQuery, Paging, RunQuery, StepQuery,
-    TaskQuery,
+    AuditQuery, CallQuery, CostQuery, DeadQuery, DiffQuery, ItemQuery, JournalQuery, LogQuery, Paging, RunQuery,
+    StepQuery, TaskQuery,
 };
 pub use queue::{Paused, Queue, QueueList};
 pub use results::{ChangeResults, OpenResults, OpenedResults, ResultLine};

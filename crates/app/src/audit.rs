@@ -17,16 +17,17 @@ use crate::{
 const PAGE: u32 = 1_000;
 
 impl App {
-    /// Returns administrative acts on the tenant's data, newest first.
+    /// Returns administrative acts on the data of the caller's tenant, newest first. Admins of the first tenant may name
+    /// another tenant, or all.
     ///
     /// # Errors
-    /// When the page cannot be read.
-    pub async fn audit(self: &Arc<Self>, by: &Caller, given: api::Paging) -> Result<api::AuditPage, AppError> {
+    /// When the page cannot be read, or the tenant is not one that the caller sees.
+    pub async fn audit(self: &Arc<Self>, by: &Caller, given: api::AuditQuery) -> Result<api::AuditPage, AppError> {
         by.allow(Permission::Administer)?;
-        let page = cursor::page(&given)?;
-        let tenant = by.tenant;
-        let listed = self.list_for(tenant, move |app| {
-            let rows = app.reader().audit(tenant, page)?;
+        let page = cursor::page_of(given.limit, given.cursor.as_deref())?;
+        let of = by.listed_tenant(given.tenant, given.all == Some(true))?;
+        let listed = self.list_for(by.tenant, move |app| {
+            let rows = app.reader().audit(of, page)?;
             let last = rows.last().and_then(|row| i64::try_from(row.seq).ok());
             let next_cursor = cursor::after(rows.len(), page.most, last);
             Ok(api::AuditPage { entries: rows.iter().map(to_api::audit).collect(), next_cursor })

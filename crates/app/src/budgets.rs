@@ -183,7 +183,7 @@ pub(crate) fn listed(
     now: kapelle_core::Timestamp,
 ) -> Result<Vec<api::Budget>, Error> {
     let found = standing(reader, tenant, now)?;
-    let acts = reader.audit(tenant.unwrap_or(TenantId::DEFAULT), Page { before: None, most: MOST })?;
+    let acts = reader.audit(Some(tenant.unwrap_or(TenantId::DEFAULT)), Page { before: None, most: MOST })?;
     let by = |row: &BudgetRow| {
         // The resource is the account, then the tenant where it is another one, then the amount.
         let of = |act: &&kapelle_store::AuditRow| {

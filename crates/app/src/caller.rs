@@ -161,15 +161,64 @@ impl Caller {
         self.tenant == TenantId::DEFAULT && self.role == Role::Admin
     }
 
+    /// Returns the tenant that a list is asked for: the caller's own by default, `None` for all. Only admins of the
+    /// first tenant name another one, or all.
+    ///
+    /// # Errors
+    /// When the caller does not see the tenant, its number is invalid, or both are given.
+    pub(crate) fn listed_tenant(&self, tenant: Option<u32>, all: bool) -> Result<Option<TenantId>, AppError> {
+        let of = match (tenant, all) {
+            (Some(_), true) => {
+                return Err(AppError::parameter("all", "given with `tenant`; expected one of the two"));
+            }
+            (Some(number), false) => Some(tenant_of(number).map_err(|error| AppError::parameter("tenant", error))?),
+            (None, true) => None,
+            (None, false) => Some(self.tenant),
+        };
+        if of == Some(self.tenant) || self.sees_all() {
+            return Ok(of);
+        }
+        Err(AppError::forbidden("tenant: only admins of tenant 1 see other tenants"))
+    }
+
     /// Returns the key that starts a run; `None` for the owner of the folder.
     pub(crate) fn starter(&self) -> Option<std::sync::Arc<str>> {
         (self.actor != OWNER).then(|| std::sync::Arc::from(self.actor.as_str()))
     }
 }
 
+/// Returns the tenant of a number that a caller gave.
+///
+/// # Errors
+/// When the number is not one of a tenant.
+pub(crate) fn tenant_of(number: u32) -> Result<TenantId, String> {
+    if number == 0 || i32::try_from(number).is_err() {
+        return Err(format!("{number}: tenants are numbered from 1 to {}", i32::MAX));
+    }
+    Ok(TenantId(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_admins_of_the_first_tenant_list_other_tenants() {
+        let first = Caller::owner("key");
+        let (second, viewer) =
+            (Caller { tenant: TenantId(2), ..first.clone() }, Caller { role: Role::Viewer, ..first.clone() });
+        assert_eq!(first.listed_tenant(None, false).unwrap(), Some(TenantId(1)));
+        assert_eq!(first.listed_tenant(Some(2), false).unwrap(), Some(TenantId(2)));
+        assert_eq!(first.listed_tenant(None, true).unwrap(), None);
+        assert_eq!(second.listed_tenant(None, false).unwrap(), Some(TenantId(2)));
+        assert_eq!(second.listed_tenant(Some(2), false).unwrap(), Some(TenantId(2)));
+        for (by, tenant, all) in [(&second, Some(1), false), (&second, None, true), (&viewer, Some(2), false)] {
+            assert_eq!(by.listed_tenant(tenant, all).unwrap_err().status(), 403);
+        }
+        for (tenant, all) in [(Some(0), false), (Some(u32::MAX), false), (Some(1), true)] {
+            assert_eq!(first.listed_tenant(tenant, all).unwrap_err().status(), 400);
+        }
+    }
 
     #[test]
     fn a_key_may_do_what_its_role_or_its_scope_says() {

@@ -119,6 +119,6 @@ in_process! {
     fn create_key(request: api::NewKey) -> api::KeyCreated = app by => app.create_key(by, request).await?;
     fn revoke_key(id: &'a str) -> api::Key = app by => app.revoke_key(by, id).await?;
     fn rotate_token() -> api::TokenRotated = app by => app.rotate_token(by).await?;
-    fn audit(page: api::Paging) -> api::AuditPage = app by => app.audit(by, page).await?;
+    fn audit(query: api::AuditQuery) -> api::AuditPage = app by => app.audit(by, query).await?;
     fn health() -> api::ServerHealth = app _by => app.health();
 }

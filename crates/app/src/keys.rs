@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     app::App,
     app_error::AppError,
-    caller::{Caller, Permission, Role},
+    caller::{Caller, Permission, Role, tenant_of},
     secrets, submission, to_api,
 };
 
@@ -132,10 +132,7 @@ fn tenant(by: &Caller, given: Option<u32>) -> Result<TenantId, AppError> {
     if tenant != by.tenant && by.tenant != TenantId::DEFAULT {
         return Err(AppError::input("tenant", "only the first tenant makes keys for others"));
     }
-    if tenant.0 == 0 || i32::try_from(tenant.0).is_err() {
-        return Err(AppError::input("tenant", "tenants are numbered from 1"));
-    }
-    Ok(tenant)
+    tenant_of(tenant.0).map_err(|error| AppError::input("tenant", error))
 }
 
 /// Returns the further permissions and the restrictions of a new key.

@@ -63,7 +63,7 @@ pub enum Verb {
     Serve(serve::Args),
     /// Work on the tasks of a server
     Host(host::Args),
-    /// List, make and revoke keys of the running server
+    /// List, make and revoke API keys
     Keys(keys::Args),
     /// Show administrative acts, or check the audit trail
     Audit(audit::Args),

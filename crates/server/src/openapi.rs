@@ -144,8 +144,9 @@ fn parameters(route: &Route) -> Vec<Value> {
 fn kind(name: &str) -> Value {
     match name {
         "limit" | "tail" => json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
+        "tenant" => json!({ "type": "integer", "minimum": 1 }),
         "wait_ms" | "after" => json!({ "type": "integer", "minimum": 0 }),
-        "open" | "dead" | "steps" | "texts" | "outputs" | "follow" | "degraded" | "details" => {
+        "open" | "dead" | "steps" | "texts" | "outputs" | "follow" | "degraded" | "details" | "all" => {
             json!({ "type": "boolean" })
         }
         _ => json!({ "type": "string" }),

@@ -5,6 +5,12 @@ type Parameters = &'static [(&'static str, &'static str)];
 
 pub(crate) const PAGING: Parameters =
     &[("limit", "Rows at most, 1 to 1,000"), ("cursor", "`next_cursor` of the page before")];
+pub(crate) const AUDIT_FILTERS: Parameters = &[
+    ("tenant", "Only acts on this tenant's data; the key's own tenant by default"),
+    ("all", "`true`: acts on the data of all tenants, for admins of tenant 1"),
+    ("limit", "Rows at most, 1 to 1,000"),
+    ("cursor", "`next_cursor` of the page before"),
+];
 pub(crate) const DETAILS: Parameters = &[
     ("wait_ms", "Wait for the end, at most 60,000 ms"),
     ("details", "`true`: also what lists leave out, such as the input and the failed attempts"),

@@ -11,8 +11,8 @@ use crate::{
         openapi, queues, results, runs, scripts, tasks, workers, workflows,
     },
     parameters::{
-        AFTER, CALLS, COST, DEAD_FILTERS, DETAILS, DIFF, FILE_NAME, JOURNAL, LIVE, LOGS, PAGING, RESULTS, RUN_FILTERS,
-        SOCKET, STEPS, SUBMIT, TASK_FILTERS,
+        AFTER, AUDIT_FILTERS, CALLS, COST, DEAD_FILTERS, DETAILS, DIFF, FILE_NAME, JOURNAL, LIVE, LOGS, PAGING,
+        RESULTS, RUN_FILTERS, SOCKET, STEPS, SUBMIT, TASK_FILTERS,
     },
     route::{
         BODY, BODY_FILE, BODY_LINK, BODY_MANY, Route,
@@ -322,7 +322,7 @@ fn of_operation() -> Vec<Route> {
             .gives::<api::TokenRotated>(ok),
         Route::new(get("/api/v1/audit"), Administer, Tenant, "Administrative acts, newest first", audit::list)
             .gives::<api::AuditPage>(ok)
-            .query(PAGING),
+            .query(AUDIT_FILTERS),
     ]
 }
 

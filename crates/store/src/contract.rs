@@ -288,8 +288,8 @@ pub trait Reader: LedgerReader + ProgressReader + Send + Sync {
     /// Returns every API key, oldest first, including revoked ones.
     fn access_keys(&self) -> Result<Vec<AccessKey>, StoreError>;
 
-    /// Returns the administrative acts that touched a tenant, newest first.
-    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError>;
+    /// Returns the administrative acts that touched a tenant, newest first; those of all tenants without one.
+    fn audit(&self, tenant: Option<TenantId>, page: Page) -> Result<Vec<AuditRow>, StoreError>;
 
     /// Returns the administrative acts of all tenants in their order, after number `after`.
     fn audit_from(&self, after: u64, most: u32) -> Result<Vec<AuditRow>, StoreError>;

@@ -7,7 +7,7 @@ use kapelle::{
     trail::{Noted, TrailKey, written},
     trail_check::{Checked, check},
 };
-use kapelle_api::{AuditEntry, Paging};
+use kapelle_api::{AuditEntry, AuditQuery};
 use serde_json::json;
 
 use crate::{
@@ -30,9 +30,19 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Show the acts, oldest first
-    List,
+    List(List),
     /// Check the chain of hashes, and compare it with the heads in session.log and other logs
     Verify(Verify),
+}
+
+#[derive(Debug, Default, clap::Args)]
+struct List {
+    /// Acts on the data of this tenant [default: the tenant of the key; 1 for the owner of the folder]
+    #[arg(long, conflicts_with = "all")]
+    tenant: Option<u32>,
+    /// Acts on the data of all tenants
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +64,8 @@ struct Verify {
 /// When the folder does not exist, or the trail is incomplete.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     match &args.verb {
-        None | Some(Verb::List) => list(app).await,
+        None => list(app, &List::default()).await,
+        Some(Verb::List(args)) => list(app, args).await,
         Some(Verb::Verify(args)) => {
             remote::needs_folder(app, "audit verify")?;
             app.has_data()?;
@@ -64,9 +75,10 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     }
 }
 
-async fn list(app: &App) -> Result<Code, Failure> {
+async fn list(app: &App, args: &List) -> Result<Code, Failure> {
     let session = ApiSession::reading(app)?;
-    let mut page = Paging { limit: Some(PAGE), cursor: None };
+    let all = args.all.then_some(true);
+    let mut page = AuditQuery { tenant: args.tenant, all, limit: Some(PAGE), cursor: None };
     let mut entries: Vec<AuditEntry> = Vec::new();
     loop {
         let read = session.api().audit(page.clone()).await?;
@@ -81,10 +93,15 @@ async fn list(app: &App) -> Result<Code, Failure> {
         app.out.print_json(&json!({ "entries": entries, "next_cursor": null }))?;
         return Ok(Code::Ok);
     }
-    let rows = entries
-        .into_iter()
-        .map(|entry| vec![entry.seq.to_string(), shown::instant(&entry.at), entry.actor, entry.action, entry.resource]);
-    app.out.print(&shown::table(&["SEQ", "AT", "ACTOR", "ACTION", "RESOURCE"], rows.collect()))?;
+    let row = |entry: AuditEntry| {
+        let tenant = args.all.then(|| entry.tenant.to_string());
+        let first = [entry.seq.to_string(), shown::instant(&entry.at)].into_iter().chain(tenant);
+        first.chain([entry.actor, entry.action, entry.resource]).collect()
+    };
+    let of_tenant = args.all.then_some("TENANT");
+    let headings: Vec<&str> =
+        ["SEQ", "AT"].into_iter().chain(of_tenant).chain(["ACTOR", "ACTION", "RESOURCE"]).collect();
+    app.out.print(&shown::table(&headings, entries.into_iter().map(row).collect()))?;
     Ok(Code::Ok)
 }
 

@@ -1,7 +1,7 @@
-//! `kapelle keys`: keys of the running server.
+//! `kapelle keys`: API keys, and the token of the folder.
 
 use kapelle::{Money, core::DurationMs};
-use kapelle_api::{Client, Key, KeyCreated, KeyList, NewKey};
+use kapelle_api::{KeyList, NewKey};
 use serde_json::json;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     remote, shown,
 };
 
-/// List, make and revoke keys of the running server.
+/// List, make and revoke API keys.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -77,40 +77,45 @@ fn money(text: &str) -> Result<Money, String> {
 /// Runs the verb.
 ///
 /// # Errors
-/// When no server runs, or it refuses.
+/// When the folder or the server cannot be reached, or it refuses.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
-    if let Some(Verb::RotateToken) = args.verb {
-        return rotate(app).await;
-    }
-    let client = remote::server(app)?.ok_or_else(|| {
-        Failure::new(Code::Unavailable, "no server works on this project's folder").help("`kapelle serve` starts one")
-    })?;
     match args.verb.unwrap_or(Verb::List) {
-        Verb::List => list(app, &client).await,
+        Verb::List => list(app).await,
         Verb::Create { name, role, tenant, expires, workers, queues, ask, submit, approve, limit } => {
             let expires_in_ms = expires.map(|expires| expires.0);
             let limit_nanousd = limit.map(|limit| limit.0);
             let new =
                 NewKey { name, role, tenant, expires_in_ms, workers, queues, ask, submit, approve, limit_nanousd };
-            let made: KeyCreated = client.post("/api/v1/keys", &new).await?;
-            if app.out.json {
-                app.out.print_json(&json!({ "key": made.key.id, "secret": made.secret }))?;
-            } else {
-                app.out.note(&format!("{} is made; its secret is shown this once:", made.key.id));
-                app.out.print(&made.secret)?;
-            }
-            Ok(Code::Ok)
+            create(app, new).await
         }
         Verb::RotateToken => rotate(app).await,
-        Verb::Revoke { key } => {
-            if !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                return Err(Failure::usage("not an id of a key; expected one such as key_0123456789abcdef"));
-            }
-            let revoked: Key = client.delete(&format!("/api/v1/keys/{key}")).await?;
-            app.out.print(&format!("{} is revoked", revoked.id))?;
-            Ok(Code::Ok)
-        }
+        Verb::Revoke { key } => revoke(app, &key).await,
     }
+}
+
+async fn create(app: &App, new: NewKey) -> Result<Code, Failure> {
+    let session = ApiSession::open(app).await?;
+    let done = session.api().create_key(new).await;
+    let made = session.close(done).await?;
+    if app.out.json {
+        app.out.print_json(&json!(made))?;
+    } else {
+        app.out.note(&format!("{} is made; its secret is shown this once:", made.key.id));
+        app.out.print(&made.secret)?;
+    }
+    Ok(Code::Ok)
+}
+
+async fn revoke(app: &App, key: &str) -> Result<Code, Failure> {
+    let session = ApiSession::open_existing(app).await?;
+    let done = session.api().revoke_key(key).await;
+    let revoked = session.close(done).await?;
+    if app.out.json {
+        app.out.print_json(&json!(revoked))?;
+    } else {
+        app.out.print(&format!("{} is revoked", revoked.id))?;
+    }
+    Ok(Code::Ok)
 }
 
 /// Replaces the token, through the server if one works on the folder. The new one is shown to a person alone.
@@ -132,8 +137,8 @@ async fn rotate(app: &App) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-async fn list(app: &App, client: &Client) -> Result<Code, Failure> {
-    let KeyList { keys } = client.get("/api/v1/keys").await?;
+async fn list(app: &App) -> Result<Code, Failure> {
+    let KeyList { keys } = ApiSession::reading(app)?.api().keys().await?;
     if app.out.json {
         app.out.print_json(&json!({ "keys": keys }))?;
     } else if keys.is_empty() {
@@ -141,7 +146,7 @@ async fn list(app: &App, client: &Client) -> Result<Code, Failure> {
     } else {
         let rows = keys.into_iter().map(|key| {
             let state =
-                if key.revoked_at.is_some() { "taken back".to_owned() } else { key.expires_at.unwrap_or_default() };
+                if key.revoked_at.is_some() { "revoked".to_owned() } else { key.expires_at.unwrap_or_default() };
             vec![key.id, key.name, key.role.to_string(), key.tenant.to_string(), key.created_at, state]
         });
         app.out.print(&shown::table(&["KEY", "NAME", "ROLE", "TENANT", "MADE", "ENDS"], rows.collect()))?;

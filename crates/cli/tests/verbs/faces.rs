@@ -61,7 +61,10 @@ const READS: &[(&[&str], Option<&str>)] = &[
         &["cost", "--by", "worker,day", "--since", "2020-01-01"],
         Some("/api/v1/cost?by=worker,day&since=2020-01-01T00:00:00Z&limit=50"),
     ),
+    (&["keys"], Some("/api/v1/keys")),
     (&["audit"], None),
+    (&["audit", "list", "--tenant", "2"], None),
+    (&["audit", "list", "--all"], None),
     (&["workflows", "versions", "plain"], Some("/api/v1/workflows/plain?limit=1000")),
     (&["workflows", "source", "plain"], Some("/api/v1/workflows/plain/1")),
     (&["workflows", "source", "plain", "1"], Some("/api/v1/workflows/plain/1")),
@@ -97,6 +100,15 @@ const REFUSED: &[(&[&str], i32)] = &[
     (&["submit", "log", "--input", "message=b", "--idempotency-key", "once"], 5),
     (&["budgets", "set", "provider:openai", "5"], 2),
     (&["budgets", "raise", "tenant", "5"], 3),
+    (&["keys", "create", "a", "--role", "king"], 2),
+    (&["keys", "create", " ", "--role", "viewer"], 2),
+    (&["keys", "create", "a", "--role", "viewer", "--tenant", "0"], 2),
+    (&["keys", "create", "a", "--role", "viewer", "--workers", "log"], 2),
+    (&["keys", "create", "a", "--role", "worker", "--queues", "a b"], 2),
+    (&["keys", "create", "a", "--role", "worker", "--expires", "1ms"], 2),
+    (&["keys", "revoke", "key_0123456789abcdef"], 3),
+    (&["keys", "revoke", "../keys"], 3),
+    (&["audit", "list", "--tenant", "0"], 2),
     (&["workflows", "versions", "plane"], 3),
     (&["workflows", "source", "plain", "9"], 3),
     (&["workflows", "diff", "plain", "1", "9"], 2),
@@ -116,6 +128,8 @@ fn place() -> Place {
     let once = ["submit", "log", "--wait", "--input", "message=a", "--idempotency-key", "once"];
     assert_eq!(place.kapelle(&once).code, 0);
     assert_eq!(place.kapelle(&["budgets", "set", "day", "5"]).code, 0);
+    assert_eq!(place.kapelle(&["keys", "create", "ci", "--role", "worker", "--ask", "--limit", "$5"]).code, 0);
+    assert_eq!(place.kapelle(&["keys", "create", "two", "--role", "admin", "--tenant", "2"]).code, 0);
     place
 }
 
@@ -218,6 +232,7 @@ fn changes_give_one_shape_through_every_face() {
         &["workers", "resume", "log"],
         &["budgets", "set", "day", "7"],
         &["budgets", "raise", "day", "1"],
+        &["keys", "create", "gpu", "--role", "worker", "--workers", "*", "--expires", "30d"],
     ];
     let shapes = |ask: &dyn Fn(&[&str]) -> Said| -> Vec<Vec<String>> {
         let shape = |arguments: &&[&str]| {
@@ -238,6 +253,53 @@ fn changes_give_one_shape_through_every_face() {
     let named = Faces { place: place(), elsewhere: Place::new() };
     let served = Served::start(&named.place);
     assert_eq!(shapes(&|arguments| named.there(&served, arguments)), wanted);
+}
+
+#[test]
+fn a_key_has_one_life_through_every_face() {
+    let faces = Faces { place: Place::new(), elsewhere: Place::new() };
+    let made = faces.here(&["keys", "create", "ci", "--role", "admin", "--tenant", "2"]).json();
+    let revoked = faces.here(&["keys", "create", "old", "--role", "viewer"]).json();
+    let id = revoked["id"].as_str().unwrap();
+    let said = faces.here(&["keys", "revoke", id]).json();
+    assert!(said["id"] == id && said["revoked_at"].is_string() && said.get("secret").is_none(), "{said}");
+
+    // A key that was made without a server opens its tenant on one, and nothing else.
+    let served = Served::start(&faces.place);
+    let url = format!("http://{}", served.address);
+    let runtime = Runtime::new().unwrap();
+    let ask = |made: &Value| Client::new(&url, made["secret"].as_str().unwrap()).unwrap();
+    let gone = runtime.block_on(ask(&revoked).get::<Value>("/api/v1/tasks")).unwrap_err();
+    assert!(gone.to_string().contains("key"), "{gone}");
+    let client = ask(&made);
+    let keys: Value = runtime.block_on(client.get("/api/v1/keys")).unwrap();
+    assert_eq!((keys["keys"].as_array().unwrap().len(), &keys["keys"][0]["id"]), (1, &made["id"]));
+    let second: Value = runtime.block_on(client.get("/api/v1/audit")).unwrap();
+    assert_eq!(second["entries"], json!([]));
+    runtime.block_on(client.get::<Value>("/api/v1/audit?tenant=1")).unwrap_err();
+    runtime.block_on(client.get::<Value>("/api/v1/audit?all=true")).unwrap_err();
+
+    // The tenant's own acts are its own trail, and the owner's on request.
+    faces.elsewhere.file("key", made["secret"].as_str().unwrap());
+    let as_second = |arguments: &[&str]| {
+        let named = ["--json", "--server", &url, "--token-file", "key"];
+        faces.elsewhere.kapelle(&[arguments, &named].concat())
+    };
+    let theirs = as_second(&["keys", "create", "theirs", "--role", "viewer"]).json();
+    assert_eq!(theirs["tenant"], 2);
+    let trail = as_second(&["audit"]).json();
+    assert_eq!(trail["entries"].as_array().unwrap().len(), 1, "{trail}");
+    assert_eq!(trail["entries"][0]["actor"], made["id"]);
+    assert_eq!(as_second(&["audit", "list", "--all"]).code, as_second(&["audit", "list", "--tenant", "1"]).code);
+    assert_ne!(as_second(&["audit", "list", "--all"]).code, 0);
+    let actions = |said: Value| -> Vec<Value> {
+        said["entries"].as_array().unwrap().iter().map(|entry| entry["tenant"].clone()).collect()
+    };
+    assert_eq!(faces.here(&["audit", "list", "--tenant", "2"]).json(), trail);
+    assert_eq!(actions(faces.here(&["audit"]).json()), [json!(1), json!(1), json!(1)]);
+    assert_eq!(actions(faces.here(&["audit", "list", "--all"]).json()), [json!(1), json!(1), json!(1), json!(2)]);
+    served.end("-TERM");
+    assert_eq!(actions(faces.here(&["audit", "list", "--all"]).json()).len(), 4);
 }
 
 #[test]

@@ -94,10 +94,10 @@ fn verbs_ask_the_server_while_it_has_the_folder() {
 #[test]
 fn keys_are_made_listed_and_taken_back_and_the_trail_is_whole() {
     let place = Place::new();
-    place.kapelle(&["keys", "list"]).refused(69, &["no server"]);
+    place.kapelle(&["keys", "list"]).refused(3, &["no data in"]);
     let served = Served::start(&place);
     let said = place.kapelle(&["keys", "create", "ci", "--role", "worker", "--json"]);
-    let key = said.json()["key"].as_str().unwrap().to_owned();
+    let key = said.json()["id"].as_str().unwrap().to_owned();
     assert!(said.json()["secret"].as_str().unwrap().starts_with("kap_"));
     place.kapelle(&["keys", "create", "ci", "--role", "king"]).refused(2, &["role"]);
     assert!(place.kapelle(&["keys"]).out.contains(&key));

@@ -61,9 +61,12 @@ fn the_trail_is_kept_in_order_and_by_tenant(mut rig: Rig) {
     assert_eq!(rig.store.audit_head().unwrap(), rows.last().map(AuditRow::head));
     assert_eq!(rig.reader.audit_from(0, 100).unwrap(), rows);
     assert_eq!(rig.reader.audit_from(4, 1).unwrap(), rows[4..5]);
-    let page = |before| rig.reader.audit(TenantId(1), Page { before, most: 2 }).unwrap();
+    let page = |before| rig.reader.audit(Some(TenantId(1)), Page { before, most: 2 }).unwrap();
     assert_eq!(page(None), [rows[4].clone(), rows[2].clone()]);
     assert_eq!(page(Some(3)), [rows[0].clone()]);
+    let of_all = |before| rig.reader.audit(None, Page { before, most: 2 }).unwrap();
+    assert_eq!(of_all(None), [rows[5].clone(), rows[4].clone()]);
+    assert_eq!(of_all(Some(2)), [rows[0].clone()]);
 }
 
 fn an_entry_that_was_written_meanwhile_is_a_conflict(mut rig: Rig) {

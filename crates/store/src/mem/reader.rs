@@ -148,10 +148,11 @@ impl Reader for MemReader {
         Ok(keys)
     }
 
-    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+    fn audit(&self, tenant: Option<TenantId>, page: Page) -> Result<Vec<AuditRow>, StoreError> {
         let state = self.state();
         let before = page.before.map_or(u64::MAX, i64::cast_unsigned);
-        let rows = state.audit.range(..before).rev().map(|(_, row)| row).filter(|row| row.act.tenant == tenant);
+        let rows = state.audit.range(..before).rev().map(|(_, row)| row);
+        let rows = rows.filter(|row| tenant.is_none_or(|tenant| row.act.tenant == tenant));
         Ok(rows.take(most(page)).cloned().collect())
     }
 

@@ -37,13 +37,13 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     })
 }
 
-/// Returns entries of a tenant, newest first.
-pub(super) fn page(conn: &Connection, tenant: TenantId, page: Page) -> Sql<Vec<AuditRow>> {
-    let mut query = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM audit WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3"
-    ))?;
+/// Returns entries of a tenant, or of all tenants, newest first.
+pub(super) fn page(conn: &Connection, tenant: Option<TenantId>, page: Page) -> Sql<Vec<AuditRow>> {
+    let of = if tenant.is_some() { "tenant = ?1" } else { "?1 IS NULL" };
+    let mut query = conn
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM audit WHERE {of} AND seq < ?2 ORDER BY seq DESC LIMIT ?3"))?;
     let before = page.before.unwrap_or(i64::MAX);
-    let rows = query.query_map((tenant.0, before, page.most.min(1_000)), decode)?;
+    let rows = query.query_map((tenant.map(|tenant| tenant.0), before, page.most.min(1_000)), decode)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

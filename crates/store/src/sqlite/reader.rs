@@ -123,7 +123,7 @@ impl Reader for SqliteReader {
         self.pool.query(|conn, _| access::all(conn))
     }
 
-    fn audit(&self, tenant: TenantId, page: Page) -> Result<Vec<AuditRow>, StoreError> {
+    fn audit(&self, tenant: Option<TenantId>, page: Page) -> Result<Vec<AuditRow>, StoreError> {
         self.pool.query(|conn, _| audit::page(conn, tenant, page))
     }
 
