@@ -205,7 +205,7 @@ pub(crate) fn listed(
 ///
 /// # Errors
 /// When the store fails.
-pub fn given(reader: &dyn Reader, tenant: TenantId, account: &Account) -> Result<Option<Money>, Error> {
+pub(crate) fn given(reader: &dyn Reader, tenant: TenantId, account: &Account) -> Result<Option<Money>, Error> {
     let find = |tenant: TenantId, account: &Account| -> Result<Option<Money>, Error> {
         let rows = reader.budgets(tenant, MOST)?;
         Ok(rows.into_iter().find(|row| row.account == *account && row.limit < NO_LIMIT).map(|row| row.limit))
@@ -224,7 +224,7 @@ pub fn given(reader: &dyn Reader, tenant: TenantId, account: &Account) -> Result
 ///
 /// # Errors
 /// When the store fails.
-pub fn standing(
+pub(crate) fn standing(
     reader: &dyn Reader,
     tenant: Option<TenantId>,
     now: kapelle_core::Timestamp,

@@ -1,34 +1,20 @@
 //! Queues and workers, paused and resumed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use kapelle_api as api;
-use kapelle_core::{Name, RunId, TenantId, task::StateKind};
+use kapelle_core::{Name, RunId};
 use kapelle_engine::command;
-use kapelle_store::{GateKind, Reader};
+use kapelle_store::GateKind;
 
 use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    error::Error,
 };
 
 /// Characters of a reason.
 const REASON_MAX: usize = 500;
-
-/// The status of a queue or a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names of the fields say it")]
-pub struct QueueStatus {
-    pub name: Name,
-    /// The reason of the pause, when it is paused.
-    pub paused: Option<Arc<str>>,
-    /// Its open tasks by state.
-    pub tasks: BTreeMap<StateKind, u64>,
-    /// For a queue: workers of waiting tasks that this process does not serve. For a worker: its own name in that case.
-    pub unserved: Vec<Name>,
-}
 
 impl App {
     /// Pauses a queue: no further task of it starts, here and on worker hosts, until it is resumed, also after a
@@ -88,15 +74,6 @@ impl App {
         Ok(api::Paused { name: name.to_string(), paused })
     }
 
-    /// Returns every queue, or every worker, that has open tasks or is paused, by name.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn queue_status(&self, kind: GateKind) -> Result<Vec<QueueStatus>, Error> {
-        let served = |worker: &Name| self.engine.has_worker(worker);
-        queue_status(self.reader(), kind, served)
-    }
-
     /// Notifies the middleware of every run that ends from now on.
     pub(crate) fn notify_middleware(&self) {
         let middleware = Arc::clone(&self.middleware);
@@ -124,30 +101,4 @@ fn tell(middleware: &[Arc<dyn kapelle_core::middleware::Middleware>], event: &ka
     let kapelle_engine::EventKind::RunEnded { status } = &event.kind else { return };
     let run: RunId = event.run;
     middleware.iter().rev().for_each(|outer| outer.run_ended(run, status.as_str()));
-}
-
-/// Returns the status of queues or workers, from the store. `served` says whether a worker is known.
-///
-/// # Errors
-/// When the store fails.
-pub fn queue_status(
-    reader: &dyn Reader,
-    kind: GateKind,
-    served: impl Fn(&Name) -> bool,
-) -> Result<Vec<QueueStatus>, Error> {
-    let mut all: BTreeMap<Name, QueueStatus> = BTreeMap::new();
-    let fresh =
-        |name: &Name| QueueStatus { name: name.clone(), paused: None, tasks: BTreeMap::new(), unserved: Vec::new() };
-    for lane in reader.open_tasks(TenantId::DEFAULT)? {
-        let name = if kind == GateKind::Queue { &lane.queue } else { &lane.worker };
-        let status = all.entry(name.clone()).or_insert_with(|| fresh(name));
-        *status.tasks.entry(lane.state).or_default() += lane.tasks;
-        if !served(&lane.worker) && !status.unserved.contains(&lane.worker) {
-            status.unserved.push(lane.worker);
-        }
-    }
-    for gate in reader.gates(TenantId::DEFAULT)?.into_iter().filter(|gate| gate.kind == kind && gate.paused) {
-        all.entry(gate.name.clone()).or_insert_with(|| fresh(&gate.name)).paused = Some(gate.reason);
-    }
-    Ok(all.into_values().collect())
 }

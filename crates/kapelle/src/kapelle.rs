@@ -7,18 +7,13 @@ use std::{
 };
 
 use kapelle_api as api;
-use kapelle_app::{App, Caller, Change, Config, Error, QueueStatus, Watch, load};
-use kapelle_core::{
-    Name, RunId, TaskId, TenantId,
-    definition::Strategy,
-    task::{StateKind, Task as TaskRow},
-    yaml::Problems,
-};
+use kapelle_app::{App, Caller, Change, Config, Error, Watch, load};
+use kapelle_core::{RunId, TaskId, definition::Strategy, yaml::Problems};
 use kapelle_engine::{Engine, VersionRef};
 use kapelle_gateway::Gateway;
 #[cfg(feature = "scripts")]
 use kapelle_scripts::{Fleet, environment::Surroundings};
-use kapelle_store::{Blobs, GateKind, Page, TaskFilter};
+use kapelle_store::Blobs;
 #[cfg(feature = "scripts")]
 use kapelle_supervisor::helper_process::Helper;
 use serde::{Serialize, de::DeserializeOwned};
@@ -219,23 +214,28 @@ impl Kapelle {
         Ok(())
     }
 
-    /// Returns every queue, or every worker, that has open tasks or is paused, by name.
+    /// Returns the queues that are configured, paused, or have open tasks, by name.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn queue_status(&self, kind: GateKind) -> Result<Vec<QueueStatus>, Error> {
-        self.app.queue_status(kind)
+    pub async fn queues(&self) -> Result<api::QueueList, Error> {
+        Ok(self.app.queues(owner()).await?)
+    }
+
+    /// Returns the state of the workers, with their open tasks and pauses, of the hosts and of the scripts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn workers_status(&self) -> Result<api::WorkersStatus, Error> {
+        Ok(self.app.workers_status(owner()).await?)
     }
 
     /// Returns dead letters, newest first: standalone tasks that failed for good and were not retried or discarded.
-    /// With `worker`, only those of that worker.
     ///
     /// # Errors
-    /// When the store fails.
-    pub fn dead_letters(&self, worker: Option<&str>, page: Page) -> Result<Vec<TaskRow>, Error> {
-        let worker = worker.map(Name::parse).transpose()?;
-        let filter = TaskFilter { state: Some(StateKind::Failed), worker, ..TaskFilter::default() };
-        Ok(self.engine().reader().tasks(TenantId::DEFAULT, &filter, page)?)
+    /// When a filter is invalid, or the store fails.
+    pub async fn dead_letters(&self, query: api::DeadQuery) -> Result<api::TaskPage, Error> {
+        Ok(self.app.dead_letters(owner(), query).await?)
     }
 
     /// Retries a dead letter, its counts at zero.

@@ -15,6 +15,7 @@ use std::{
 use kapelle::{
     CacheRule, Call, Category, Config, Error, Kapelle, KeyLimit, Middleware, Money, Next, Output, Provenance, Submit,
     TaskContext, TaskError, TaskId, WhenFull, Worker, WorkerSpec,
+    api::DeadQuery,
     core::{
         DurationMs, Name, TenantId, Timestamp,
         retry::{Jitter, RetryPolicy},
@@ -25,7 +26,6 @@ use kapelle::{
     function,
     middleware::{Metrics, Validation},
     serde_json::{Value, json},
-    store::{GateKind, Page},
 };
 
 struct Folder(PathBuf);
@@ -51,8 +51,6 @@ impl Drop for Folder {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
-
-const FIRST: Page = Page { before: None, most: 1_000 };
 
 fn keyed(limit: u32, when_full: WhenFull) -> WorkerSpec {
     WorkerSpec { slots: 64, per_key: Some(KeyLimit { limit, when_full }), ..WorkerSpec::named("keyed") }
@@ -186,9 +184,12 @@ async fn what_is_paused_stays_paused_after_a_restart() {
     kapelle.resume_queue("default", "done").await.unwrap();
     let state = row(&kapelle, id).state;
     assert_eq!(state.kind(), StateKind::Ready, "its worker is paused still");
-    let standings = kapelle.queue_status(GateKind::Worker).unwrap();
-    assert_eq!((standings[0].paused.as_deref(), standings[0].tasks[&StateKind::Ready]), (Some("broken"), 1));
-    assert!(kapelle.queue_status(GateKind::Queue).unwrap()[0].paused.is_none());
+    let workers = kapelle.workers_status().await.unwrap().workers;
+    let echo = workers.iter().find(|worker| worker.name == "echo").unwrap();
+    assert_eq!((echo.paused, echo.paused_reason.as_deref(), echo.ready), (true, Some("broken"), 1));
+    let queues = kapelle.queues().await.unwrap().queues;
+    let default = queues.iter().find(|queue| queue.name == "default").unwrap();
+    assert_eq!((default.paused, default.ready), (false, 1));
     kapelle.resume_worker("echo", "mended").await.unwrap();
     assert_eq!(kapelle.task(id).wait().await.unwrap().output, json!(1));
     kapelle.close().await;
@@ -202,12 +203,18 @@ async fn a_task_that_crashes_is_kept_put_back_and_discarded() {
     let quick = RetryPolicy { max_attempts: 3, delay: DurationMs(1), jitter: Jitter::None, ..RetryPolicy::default() };
     let task = kapelle.submit_with(Submit::new("bomb", Value::Null).retry(quick)).await.unwrap();
     task.wait().await.unwrap_err();
-    let dead = kapelle.dead_letters(Some("bomb"), FIRST).unwrap();
-    assert!(matches!(dead[0].state, TaskState::Failed { dead: false, .. }) && dead[0].epoch == 3, "{dead:?}");
+    let of = |worker: &str| DeadQuery { worker: Some(worker.to_owned()), ..DeadQuery::default() };
+    let dead = kapelle.dead_letters(of("bomb")).await.unwrap().tasks;
+    assert_eq!((dead.len(), dead[0].id.as_str(), dead[0].dead, dead[0].attempt), (1, "task_1", false, 3));
+    assert!(kapelle.dead_letters(of("other")).await.unwrap().tasks.is_empty());
+    let wrong = kapelle.dead_letters(of("a b")).await.unwrap_err().to_string();
+    assert!(wrong.contains("worker"), "{wrong}");
+    let wrong = kapelle.dead_letters(DeadQuery { limit: Some(0), ..DeadQuery::default() }).await.unwrap_err();
+    assert!(wrong.to_string().contains("limit=0"), "{wrong}");
     kapelle.retry_dead(task.id()).await.unwrap();
     task.wait().await.unwrap_err();
     kapelle.discard_dead(task.id(), "not wanted").await.unwrap();
-    assert!(kapelle.dead_letters(None, FIRST).unwrap().is_empty());
+    assert!(kapelle.dead_letters(DeadQuery::default()).await.unwrap().tasks.is_empty());
     let row = row(&kapelle, task.id());
     let TaskState::Discarded { error, dead: false, reason, .. } = &row.state else { unreachable!("{row:?}") };
     assert!(error.message.contains("went off") && &**reason == "not wanted");
@@ -299,7 +306,11 @@ async fn in_an_outage_retries_wait_for_their_share_and_say_so() {
     // A hundred first attempts bring twenty retries, the full bucket ten, and each second one.
     assert!(calls.load(Ordering::SeqCst) <= 140, "{calls:?}");
     let filter = kapelle::store::TaskFilter { state: Some(StateKind::Held), ..Default::default() };
-    let tasks = kapelle.engine().reader().tasks(TenantId::DEFAULT, &filter, FIRST).unwrap();
+    let tasks = kapelle
+        .engine()
+        .reader()
+        .tasks(TenantId::DEFAULT, &filter, kapelle::store::Page { before: None, most: 1_000 })
+        .unwrap();
     let TaskState::Held { reason, .. } = tasks[0].state else { unreachable!("{:?}", tasks[0]) };
     assert!(reason.as_str().contains("at most a fifth"), "{reason:?}");
     kapelle.close().await;

@@ -225,6 +225,67 @@ fn only_the_application_sees_commands_and_rows() {
     ratchet("behind", 0, figures.collect::<Vec<_>>().into_iter());
 }
 
+/// Types of the store and the engine that the library hands out on purpose: the layer beneath, its clock, a parsed
+/// workflow, and the folder of files.
+const HANDED_OUT: [&str; 4] = ["Engine", "Clock", "VersionRef", "Blobs"];
+
+/// Names of the store and the engine that a file imports, as the file calls them.
+fn imported(source: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for of in ["use kapelle_store::", "use kapelle_engine::"] {
+        for (at, found) in source.match_indices(of) {
+            let list = source[at + found.len()..].split(';').next().unwrap_or_default();
+            let words = list.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            names.extend(words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase())).map(str::to_owned));
+        }
+    }
+    names
+}
+
+/// Public signatures, fields and re-exports of a file that name a type of the store or the engine.
+fn leaks(source: &str) -> Vec<String> {
+    let names = imported(source);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in source.match_indices("pub ") {
+        let line = &source[source[..at].rfind('\n').map_or(0, |end| end + 1)..at];
+        if !line.trim().is_empty() {
+            continue;
+        }
+        let item = source[at..].split(['{', ';']).next().unwrap_or_default();
+        let field = !["pub fn", "pub async", "pub use", "pub type", "pub const", "pub trait", "pub struct", "pub enum"]
+            .iter()
+            .any(|word| item.starts_with(word));
+        let item = if field { item.split(",\n").next().unwrap_or_default() } else { item };
+        // A crate as a whole is the layer beneath, by its own name.
+        let whole = item.starts_with("pub use kapelle_") && item.contains(" as ") && !item.contains("::");
+        let path = item.contains("kapelle_store::") || item.contains("kapelle_engine::");
+        let words = || item.split(|c: char| !is_word(c));
+        let named = words().any(|word| names.contains(word) && !HANDED_OUT.contains(&word));
+        if !whole && (path || named) {
+            found.push(item.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_library_hands_out_no_row_of_the_store() {
+    let rows = "use kapelle_store::{Blobs, Page};\n";
+    assert_eq!(leaks(&format!("{rows}    pub fn dead(\n        &self,\n        page: Page,\n    ) -> u8 {{")).len(), 1);
+    assert_eq!(leaks(&format!("{rows}pub struct X {{\n    pub page: Option<Page>,\n    pub to: u8,\n}}")).len(), 1);
+    assert_eq!(leaks("pub use kapelle_store::Page;").len(), 1);
+    assert_eq!(leaks("pub fn of() -> kapelle_engine::Event {").len(), 1);
+    assert!(leaks(&format!("{rows}pub fn files(&self) -> &Blobs {{\n    Page::default();\n}}")).is_empty());
+    assert!(leaks(&format!("{rows}pub(crate) fn of(page: Page) {{ }}\nfn own(page: Page) {{")).is_empty());
+    assert!(leaks("pub use kapelle_store as store;").is_empty());
+    let library = product().into_iter().filter(|source| source.path.starts_with("crates/kapelle/src/"));
+    let found: Vec<(String, Vec<String>)> = library.map(|source| (source.path.clone(), leaks(&source.text))).collect();
+    assert!(found.len() > 10, "the library has moved: {found:?}");
+    let found: Vec<_> = found.into_iter().filter(|(_, leaks)| !leaks.is_empty()).collect();
+    assert!(found.is_empty(), "types of the store or the engine in the library's interface: {found:#?}");
+}
+
 #[test]
 fn few_packages_are_compiled() {
     for (of, most) in [("kapelle-cli", PACKAGES), ("kapelle", LIBRARY_PACKAGES)] {
