@@ -126,7 +126,8 @@ impl Engine {
             next_ticket: 0,
             draining: false,
             when_idle: Vec::new(),
-            prune_at: 0,
+            expire_at: 0,
+            expire_by: 0,
         };
         let thread = std::thread::Builder::new().name("kapelle-loop".to_owned()).spawn(move || runner.run(started));
         let thread = Mutex::new(Some(thread.map_err(cannot)?));

@@ -20,7 +20,6 @@ mod live_output;
 mod long_poll;
 mod options;
 mod payloads;
-mod pruner;
 pub mod question;
 mod random;
 mod registry;

@@ -34,8 +34,10 @@ const NAP_MAX: Duration = Duration::from_millis(1_000);
 /// Wait before a write that a full disk refused is retried.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
-/// Interval of the deletion of expired rows, on an idle loop.
-const PRUNE_EVERY_MS: u64 = 60_000;
+/// Interval of the deletion of expired rows, and its longest delay by a busy loop.
+const EXPIRE_EVERY_MS: u64 = 60_000;
+/// Pause of a busy loop between two turns that delete expired rows.
+const EXPIRE_PAUSE_MS: u64 = 1_000;
 
 /// A message to the loop.
 pub(crate) enum Message {
@@ -114,7 +116,9 @@ pub(crate) struct Runner {
     /// Receivers that wait for an idle engine.
     pub(crate) when_idle: Vec<oneshot::Sender<()>>,
     /// Time of the next deletion of expired rows, on the monotonic clock.
-    pub(crate) prune_at: u64,
+    pub(crate) expire_at: u64,
+    /// The same on a busy loop.
+    pub(crate) expire_by: u64,
 }
 
 impl Runner {
@@ -212,9 +216,7 @@ impl Runner {
         let soon = self.soon.take();
         self.enter_first(soon, inputs);
         self.queue_up(inputs);
-        if inputs.is_empty() && !more {
-            self.prune();
-        }
+        self.enter_expiry(more, inputs);
         if self.is_due() {
             self.enter(command::Tick.into(), Answer::Nobody, inputs);
         }
@@ -250,7 +252,9 @@ impl Runner {
             return self.enter_first(deferred, inputs);
         }
         for input in std::mem::take(inputs) {
-            if self.answers.contains_key(&input.ticket) || matches!(input.command, Command::Tick(_)) {
+            if self.answers.contains_key(&input.ticket)
+                || matches!(input.command, Command::Tick(_) | Command::Expire(_))
+            {
                 inputs.push(input);
             } else {
                 self.deferred.push_back(input.command);
@@ -266,20 +270,17 @@ impl Runner {
         inputs.push(Input { ticket: self.next_ticket, command });
     }
 
-    /// Deletes a piece of expired rows, at intervals and only on an idle loop.
-    fn prune(&mut self) {
+    /// Adds the deletion of expired rows when it is due. An idle loop takes a turn for it, a busy one adds it to the
+    /// next.
+    fn enter_expiry(&mut self, more: bool, inputs: &mut Vec<Input>) {
         let steady = self.clock.steady_ms();
-        if steady < self.prune_at {
+        let busy = more || !inputs.is_empty();
+        if steady < if busy { self.expire_by } else { self.expire_at } {
             return;
         }
-        self.prune_at = match self.state.prune(self.clock.now()) {
-            Ok(pruned) if pruned.more => steady,
-            Ok(_) => steady + PRUNE_EVERY_MS,
-            Err(error) => {
-                tracing::warn!(%error, "what is past its retention could not be deleted");
-                steady + PRUNE_EVERY_MS
-            }
-        };
+        self.expire_at = steady.saturating_add(EXPIRE_EVERY_MS);
+        self.expire_by = self.expire_at.saturating_add(EXPIRE_EVERY_MS);
+        self.enter(command::Expire.into(), Answer::Nobody, inputs);
     }
 
     fn is_due(&self) -> bool {
@@ -304,9 +305,13 @@ impl Runner {
             self.waiters.tell(&Notice::Full(full));
         }
         for ((ticket, reply), input) in replies.into_iter().zip(inputs.drain(..)) {
+            if let Ok(Reply::Expire(true)) = reply {
+                self.expire_at = self.clock.steady_ms();
+                self.expire_by = self.expire_at.saturating_add(EXPIRE_PAUSE_MS);
+            }
             match self.answers.remove(&ticket) {
                 None | Some(Answer::Nobody) => {
-                    if is_full(&reply) && !matches!(input.command, Command::Tick(_)) {
+                    if is_full(&reply) && !matches!(input.command, Command::Tick(_) | Command::Expire(_)) {
                         if self.deferred.is_empty() {
                             let pause = u64::try_from(FULL_PAUSE.as_millis()).unwrap_or(u64::MAX);
                             self.deferred_until = self.clock.steady_ms().saturating_add(pause);
@@ -350,7 +355,7 @@ impl Runner {
 
 /// Says whether a command may make a task ready.
 fn may_make_ready(input: &Input) -> bool {
-    !matches!(input.command, Command::Claim(_) | Command::Heartbeat(_))
+    !matches!(input.command, Command::Claim(_) | Command::Heartbeat(_) | Command::Expire(_))
 }
 
 /// Says whether a full disk refused a command.

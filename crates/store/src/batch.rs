@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::AccessWrite,
     audit::AuditRow,
+    contract::Retention,
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerWrite},
     ledger::LedgerWrites,
@@ -59,6 +60,8 @@ pub struct Batch<'a> {
     pub session_written: Option<u64>,
     /// Ledger: money and model calls.
     pub ledger: LedgerWrites,
+    /// Bounds of expired rows, of which a limited number is deleted, the oldest first, after all other writes.
+    pub expired: Option<Retention>,
 }
 
 impl Batch<'_> {
@@ -83,6 +86,7 @@ impl Batch<'_> {
             && self.session.is_none()
             && self.session_written.is_none()
             && self.ledger.is_empty()
+            && self.expired.is_none()
     }
 
     /// Refuses values that could be written but not read.

@@ -125,19 +125,8 @@ pub struct Retention {
     pub runs_before: Timestamp,
     /// Bound for idempotency keys: those that expired before are deleted.
     pub keys_before: Timestamp,
-    /// Limit of keys, tasks, journal entries and runs in one piece.
+    /// Limit of keys, tasks, journal entries and runs in one turn.
     pub most: u32,
-}
-
-/// Deleted rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pruned {
-    /// Tasks, the steps of runs included.
-    pub tasks: u64,
-    /// Runs.
-    pub runs: u64,
-    /// Whether there is more to delete.
-    pub more: bool,
 }
 
 /// Result of deleting a version.
@@ -234,14 +223,14 @@ pub trait Store: LedgerStore + Send {
     /// Returns the newest number of the session log's entries; 0 without entries.
     fn session_last(&mut self) -> Result<u64, StoreError>;
 
+    /// Tells whether there are rows that [`Batch::expired`] with these bounds would delete.
+    fn has_expired(&mut self, retention: Retention) -> Result<bool, StoreError>;
+
     /// Writes a turn: all of it, synced, or nothing. Of an existing task or run only the fields that its state machine
     /// changes are written, not those of its submission. After [`StoreError::Full`] nothing of it was written and the
     /// store continues. After [`StoreError::Io`] it refuses every further commit; opening the store again shows whether
     /// the turn was written.
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError>;
-
-    /// Deletes expired rows, a bounded number at a time.
-    fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError>;
 
     /// Prepares for the end: committed data moves to the main file, so that a copy of that file alone has it. A fault
     /// changes nothing, because the next start repeats it.

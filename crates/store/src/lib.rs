@@ -33,7 +33,7 @@ pub use batch::{
     VersionRow,
 };
 pub use blobs::{Blobs, NewBlob};
-pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Reader, Retention, Store};
+pub use contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Reader, Retention, Store};
 pub use error::StoreError;
 pub use hosted::{ArtifactRow, GivenRow, HostWorkerRow, HostWorkerWrite};
 pub use ledger::{

@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_store::{
     AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, HostWorkerRow, IdKind, KeyRow,
-    Lane, LedgerStore, PayloadBody, PrepaidRow, Pruned, Retention, RunRow, Store, StoreError, VersionRow,
+    Lane, LedgerStore, PayloadBody, PrepaidRow, Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -166,8 +166,8 @@ impl Store for Shared {
         self.lock().commit(batch)
     }
 
-    fn prune(&mut self, _retention: Retention) -> Result<Pruned, StoreError> {
-        Ok(Pruned::default())
+    fn has_expired(&mut self, _retention: Retention) -> Result<bool, StoreError> {
+        Ok(false)
     }
 }
 

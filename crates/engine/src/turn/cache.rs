@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_store::{
     AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, HostWorkerWrite, JournalEntry, KeyWrite,
-    PayloadBody, RunWrite, SessionRow, TaskWrite, VersionRow,
+    PayloadBody, Retention, RunWrite, SessionRow, TaskWrite, VersionRow,
 };
 
 use super::payload::NewPayload;
@@ -60,6 +60,8 @@ pub(crate) struct Cache {
     pub(super) answers: Vec<AnswerRow>,
     pub(super) access: Vec<AccessWrite>,
     pub(super) audit: Vec<AuditRow>,
+    /// Bounds of expired rows to delete.
+    pub(super) expired: Option<Retention>,
     pub(super) host_workers: Vec<HostWorkerWrite>,
     pub(super) given: Vec<GivenRow>,
     pub(super) artifacts: Vec<ArtifactRow>,
@@ -173,6 +175,7 @@ impl Cache {
             session: self.session.clone(),
             session_written: self.session_written.take(),
             ledger: kapelle_store::LedgerWrites::default(),
+            expired: self.expired.take(),
         }
     }
 

@@ -20,6 +20,7 @@ mod definitions;
 mod directory;
 mod due;
 mod effect;
+mod expire;
 mod host_workers;
 mod key_limits;
 mod lanes;

@@ -250,7 +250,7 @@ fn what_belongs_to_a_task_goes_with_it(mut rig: Rig) {
     batch.ledger.accounts =
         [5, 6].map(|id| AccountWrite { row: account(Account::Task(TaskId(id)), 0, 1), expected: None }).to_vec();
     rig.done(&batch);
-    rig.store.prune(retention(20)).unwrap();
+    assert!(!rig.expire(retention(20)));
     assert_eq!(rig.reader.call(ONE, CallId(1)).unwrap(), None);
     assert_eq!(rig.reader.payload(PayloadId(1)).unwrap(), None);
     assert_eq!(rig.store.account(ONE, &Account::Task(TaskId(5)), 0).unwrap(), None);
@@ -263,7 +263,7 @@ fn calls_without_a_task_go_after_their_time(mut rig: Rig) {
     let mut writes: Vec<CallWrite> = rows.iter().map(new).collect();
     writes.extend([1, 30, 3].map(|id| CallWrite::End(CallId(id), end(1))));
     rig.done(&calls(writes));
-    rig.store.prune(retention(20)).unwrap();
+    assert!(!rig.expire(retention(20)));
     let left = rig.reader.calls(ONE, &CallFilter::default(), Page { before: None, most: 9 }).unwrap();
     assert_eq!(left.iter().map(|row| row.id.0).collect::<Vec<_>>(), [30, 3, 2], "the open one and the task's stay");
 }

@@ -235,7 +235,10 @@ fn act(rig: &mut Rig, step: &Step) -> String {
         Step::Turn(ref writes) => told(rig.store.commit(&Made::of(writes).batch())),
         Step::Prune { before, most } => {
             let at = Timestamp(before);
-            told(rig.store.prune(Retention { tasks_before: at, runs_before: at, keys_before: at, most }))
+            let retention = Retention { tasks_before: at, runs_before: at, keys_before: at, most };
+            let expired = told(rig.store.has_expired(retention));
+            let end = told(rig.store.commit(&Batch { expired: Some(retention), ..Batch::default() }));
+            format!("{expired} {end} {}", told(rig.store.has_expired(retention)))
         }
         Step::Ids(kind, n) => {
             let kinds = [IdKind::Task, IdKind::Run, IdKind::Payload, IdKind::Version];

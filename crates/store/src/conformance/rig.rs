@@ -7,7 +7,7 @@ use std::{
 
 use kapelle_core::task::Task;
 
-use crate::{Batch, Commit, MemStore, OpenOptions, Reader, SqliteStore, Store, TaskWrite};
+use crate::{Batch, Commit, MemStore, OpenOptions, Reader, Retention, SqliteStore, Store, TaskWrite};
 
 /// A folder that is removed when dropped; in memory where the system offers that.
 pub(crate) struct Scratch(PathBuf);
@@ -69,5 +69,10 @@ impl Rig {
     /// Writes a batch that must be committed.
     pub fn done(&mut self, batch: &Batch<'_>) {
         assert_eq!(self.store.commit(batch).unwrap(), Commit::Committed);
+    }
+    /// Deletes expired rows in a turn. Returns whether there are more.
+    pub fn expire(&mut self, retention: Retention) -> bool {
+        self.done(&Batch { expired: Some(retention), ..Batch::default() });
+        self.store.has_expired(retention).unwrap()
     }
 }

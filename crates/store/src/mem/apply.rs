@@ -34,6 +34,9 @@ impl State {
         }
         self.check_references(batch)?;
         self.apply(batch);
+        if let Some(retention) = batch.expired {
+            self.prune(retention);
+        }
         Ok(Commit::Committed)
     }
 

@@ -121,6 +121,12 @@ impl State {
         }
     }
 
+    /// Tells whether there are older calls without a task, or expired entries.
+    pub fn has_expired_calls(&self, calls: Timestamp, kept: Timestamp) -> bool {
+        let mut entries = self.ledger.kept.values();
+        entries.any(|row| row.until < kept) || self.ledger.calls.values().any(|row| is_loose(row, calls))
+    }
+
     /// Deletes older calls without a task, and expired entries. Returns their number.
     pub fn prune_ledger(&mut self, calls: Timestamp, kept: Timestamp, most: u32) -> u32 {
         let most = most as usize;
@@ -131,13 +137,18 @@ impl State {
         for (_, tenant, fingerprint) in &over {
             self.ledger.kept.remove(&(*tenant, *fingerprint));
         }
-        let loose = |row: &&CallRow| row.task.is_none() && row.at < calls && row.state != CallState::Open;
-        let mut old: Vec<_> = self.ledger.calls.values().filter(loose).map(|row| (row.at, row.id)).collect();
+        let mut old: Vec<_> =
+            self.ledger.calls.values().filter(|row| is_loose(row, calls)).map(|row| (row.at, row.id)).collect();
         old.sort_unstable();
         old.truncate(most - over.len());
         old.iter().for_each(|(_, id)| self.forget_call(*id));
         u32::try_from(over.len() + old.len()).unwrap_or(u32::MAX)
     }
+}
+
+/// Tells whether a call is over, began before that time, and belongs to no task.
+fn is_loose(row: &CallRow, before: Timestamp) -> bool {
+    row.task.is_none() && row.at < before && row.state != CallState::Open
 }
 
 impl LedgerStore for MemStore {

@@ -3,13 +3,21 @@
 use kapelle_core::RunId;
 
 use super::state::State;
-use crate::contract::{Pruned, Retention};
+use crate::contract::Retention;
 
 impl State {
-    /// Deletes one piece.
-    pub fn prune(&mut self, retention: Retention) -> Pruned {
+    /// Tells whether there is something to delete.
+    pub fn has_expired(&self, retention: Retention) -> bool {
+        self.keys.values().any(|row| row.until < retention.keys_before)
+            || self.answers.values().any(|row| row.until < retention.keys_before)
+            || self.has_expired_calls(retention.tasks_before, retention.keys_before)
+            || self.ended_tasks.first().is_some_and(|(ended, _)| *ended < retention.tasks_before)
+            || self.ended_runs.first().is_some_and(|(ended, _)| *ended < retention.runs_before)
+    }
+
+    /// Deletes a bounded number of rows.
+    pub fn prune(&mut self, retention: Retention) {
         let mut left = retention.most;
-        let mut pruned = Pruned::default();
         let mut keys: Vec<_> = self.keys.values().filter(|row| row.until < retention.keys_before).cloned().collect();
         keys.sort_unstable_by(|a, b| (a.until, a.tenant, &a.key).cmp(&(b.until, b.tenant, &b.key)));
         for row in keys.into_iter().take(left as usize) {
@@ -30,7 +38,6 @@ impl State {
                 break;
             }
             self.delete_task(id);
-            pruned.tasks += 1;
             left -= 1;
         }
         while left > 0 {
@@ -38,19 +45,16 @@ impl State {
             if ended >= retention.runs_before {
                 break;
             }
-            self.prune_run(run, &mut left, &mut pruned);
+            self.prune_run(run, &mut left);
         }
-        pruned.more = left == 0;
-        pruned
     }
 
-    fn prune_run(&mut self, run: RunId, left: &mut u32, pruned: &mut Pruned) {
+    fn prune_run(&mut self, run: RunId, left: &mut u32) {
         let from = (run, kapelle_core::run::ScopeId(0), kapelle_core::run::Slot(0));
         let steps = self.steps.range(from..).take_while(|(place, _)| place.0 == run);
         let steps: Vec<_> = steps.map(|(_, task)| *task).take(*left as usize).collect();
         for task in steps {
             self.delete_task(task);
-            pruned.tasks += 1;
             *left -= 1;
         }
         let entries = self.journal.range((run, 0)..=(run, u64::MAX));
@@ -61,7 +65,6 @@ impl State {
         }
         if *left > 0 {
             self.delete_run(run);
-            pruned.runs += 1;
             *left -= 1;
         }
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
-    contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
+    contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Retention, Store},
     error::StoreError,
     hosted::HostWorkerRow,
     rows::RunRow,
@@ -268,6 +268,10 @@ impl Store for MemStore {
         Ok(self.state().session.keys().next_back().copied().unwrap_or(0))
     }
 
+    fn has_expired(&mut self, retention: Retention) -> Result<bool, StoreError> {
+        Ok(self.state().has_expired(retention))
+    }
+
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
         batch.check()?;
         let number = self.commits;
@@ -284,9 +288,5 @@ impl Store for MemStore {
                 conflict => Ok(conflict),
             },
         }
-    }
-
-    fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
-        Ok(self.state().prune(retention))
     }
 }

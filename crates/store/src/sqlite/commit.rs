@@ -9,7 +9,7 @@ use super::{
     ids::Ids,
     journal, key, ledger,
     names::Names,
-    payload, run, session, task, version,
+    payload, prune, run, session, task, version,
 };
 use crate::{
     batch::Batch,
@@ -41,6 +41,8 @@ pub(super) fn turn(conn: &Connection, names: &mut Names, ids: &Ids, batch: &Batc
     if let Some(conflict) = conflicts.into_commit() {
         return Ok(conflict);
     }
+    // Last, so that a row that this turn revives is not expired any more.
+    batch.expired.map_or(Ok(()), |retention| prune::delete(conn, retention))?;
     control(conn, "COMMIT")?;
     Ok(Commit::Committed)
 }

@@ -5,27 +5,33 @@ use rusqlite::{Connection, params};
 
 use super::{
     answer,
-    commit::control,
     fault::{Sql, Trouble},
-    hosted,
-    ids::Ids,
-    ledger,
+    hosted, ledger,
 };
-use crate::contract::{Pruned, Retention};
+use crate::contract::Retention;
 
-/// Deletes one piece in one transaction.
-pub(super) fn turn(conn: &Connection, ids: &Ids, retention: Retention) -> Sql<Pruned> {
-    control(conn, "BEGIN IMMEDIATE")?;
-    // Numbers drawn for rows that were never written stay used, even if the newest rows are deleted now.
-    ids.save(conn)?;
-    let mut pruned = Pruned::default();
+/// Tells whether there is something to delete.
+pub(super) fn has_expired(conn: &Connection, retention: Retention) -> Sql<bool> {
+    let mut query = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM idempotency WHERE until < ?1) \
+         OR EXISTS (SELECT 1 FROM answer WHERE until < ?1) \
+         OR EXISTS (SELECT 1 FROM kept_call WHERE until < ?1) \
+         OR EXISTS (SELECT 1 FROM model_call INDEXED BY model_call_loose \
+                    WHERE task IS NULL AND at < ?2 AND state <> 0) \
+         OR EXISTS (SELECT 1 FROM task INDEXED BY task_ended \
+                    WHERE ended_at < ?2 AND ended_at IS NOT NULL AND run IS NULL) \
+         OR EXISTS (SELECT 1 FROM run WHERE ended_at < ?3)",
+    )?;
+    let bounds = [retention.keys_before.0, retention.tasks_before.0, retention.runs_before.0];
+    Ok(query.query_row(bounds, |row| row.get(0))?)
+}
+
+/// Deletes a bounded number of rows, within the transaction of a turn.
+pub(super) fn delete(conn: &Connection, retention: Retention) -> Sql<()> {
     let mut left = retention.most;
     keys(conn, retention, &mut left)?;
-    tasks(conn, retention, &mut left, &mut pruned)?;
-    runs(conn, retention, &mut left, &mut pruned)?;
-    pruned.more = left == 0;
-    control(conn, "COMMIT")?;
-    Ok(pruned)
+    tasks(conn, retention, &mut left)?;
+    runs(conn, retention, &mut left)
 }
 
 fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
@@ -42,16 +48,15 @@ fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     Ok(())
 }
 
-fn tasks(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pruned) -> Sql<()> {
+fn tasks(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     let sql = "SELECT id, input_id, output_id FROM task INDEXED BY task_ended \
                WHERE ended_at < ?1 AND ended_at IS NOT NULL AND run IS NULL ORDER BY ended_at, id LIMIT ?2";
     let deleted = delete_tasks(conn, sql, retention.tasks_before.0, *left)?;
     take(left, deleted);
-    pruned.tasks += deleted as u64;
     Ok(())
 }
 
-fn runs(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pruned) -> Sql<()> {
+fn runs(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     let mut oldest = conn.prepare_cached(
         "SELECT id, inputs_id, outputs_id FROM run WHERE ended_at < ?1 ORDER BY ended_at, id LIMIT 1",
     )?;
@@ -64,7 +69,6 @@ fn runs(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pr
         let sql = "SELECT id, input_id, output_id FROM task WHERE run = ?1 ORDER BY scope, slot LIMIT ?2";
         let steps = delete_tasks(conn, sql, run.0, *left)?;
         take(left, steps);
-        pruned.tasks += steps as u64;
         let mut journal = conn.prepare_cached(
             "DELETE FROM journal WHERE run = ?1 AND seq IN \
              (SELECT seq FROM journal WHERE run = ?1 ORDER BY seq LIMIT ?2)",
@@ -76,7 +80,6 @@ fn runs(conn: &Connection, retention: Retention, left: &mut u32, pruned: &mut Pr
             ledger::forget_account(conn, &kapelle_core::Account::Run(run))?;
             payloads.into_iter().flatten().try_for_each(|payload| delete_payload(conn, payload))?;
             take(left, 1);
-            pruned.runs += 1;
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     audit::AuditHead,
     batch::{Batch, Gate, KeyRow, PayloadBody, VersionRow},
-    contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Pruned, Retention, Store},
+    contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Retention, Store},
     error::StoreError,
     hosted::HostWorkerRow,
     ledger::{AccountRow, BudgetRow, CallRow, LedgerStore, PrepaidRow},
@@ -247,6 +247,10 @@ impl Store for SqliteStore {
         self.query(|conn, _| session::last(conn))
     }
 
+    fn has_expired(&mut self, retention: Retention) -> Result<bool, StoreError> {
+        self.query(|conn, _| prune::has_expired(conn, retention))
+    }
+
     fn commit(&mut self, batch: &Batch<'_>) -> Result<Commit, StoreError> {
         self.usable()?;
         batch.check()?;
@@ -255,12 +259,6 @@ impl Store for SqliteStore {
         }
         let end = commit::turn(&self.conn, &mut self.names, &self.ids, batch);
         self.transaction(end, |end| *end == Commit::Committed)
-    }
-
-    fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
-        self.usable()?;
-        let end = prune::turn(&self.conn, &self.ids, retention);
-        self.transaction(end, |_| true)
     }
 
     fn close(&mut self) {

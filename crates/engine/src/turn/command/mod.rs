@@ -23,7 +23,7 @@ pub use run::{
     Started, StoreVersion,
 };
 pub use settings::{
-    Access, ForgetWorker, Give, GiveAgain, LimitQueue, Note, Pause, Serve, SessionWritten, Tick, WorkersChanged,
+    Access, Expire, ForgetWorker, Give, GiveAgain, LimitQueue, Note, Pause, Serve, SessionWritten, Tick, WorkersChanged,
 };
 pub use source::VersionRef;
 pub use task::{Cancel, Discard, Made, Reported, RetryByHand, Submit, SubmitTask};

@@ -81,6 +81,10 @@ pub struct SessionWritten {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Tick;
 
+/// Deletion of expired rows, a limited number. Answered with whether there were any.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Expire;
+
 /// Change of the workers of this process.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct WorkersChanged;
