@@ -16,6 +16,7 @@ mod laws;
 mod ledger;
 mod moment;
 mod net;
+mod paid;
 mod plan;
 mod record;
 mod server;
@@ -28,6 +29,7 @@ mod write;
 use kapelle_hunt::rng;
 
 pub use ledger::{Calls, Ledger};
+pub use paid::record_paid;
 pub use record::{Recording, record};
 pub use study::Simulation;
 pub use world::{Story, simulate};

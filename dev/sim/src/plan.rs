@@ -123,6 +123,12 @@ impl Workers {
         Workers { specs: self.specs.clone(), provider: Mutex::new(Provider { most, ..Provider::default() }) }
     }
 
+    /// Copies the workers for a process that knows no limits of the provider.
+    #[must_use]
+    pub fn without_provider(&self) -> Workers {
+        Workers { specs: self.specs.clone(), provider: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Provider> {
         self.provider.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,9 @@
 //! Recorded stories: the turns of a simulated server are written down and taken again on a fresh store.
 //!
-//! A turn is a function of the rows, its commands, the time and random numbers. A recording has exactly these, besides
-//! the faults of the disk, so a replay must come to the same replies, effects and rows, byte for byte.
+//! A turn is a function of the rows, its commands, the time, random numbers, and answers from outside: whether a provider
+//! has room for a call, and whether a prepaid amount was used. A recording has exactly these, besides the faults of the
+//! disk, so a replay must come to the same replies, effects and rows, byte for byte. The process of a replay knows no
+//! provider, and nobody uses an amount there.
 
 use std::{
     collections::VecDeque,
@@ -12,12 +14,14 @@ use std::{
     },
 };
 
-use kapelle_core::{RunId, TaskId, TenantId, Timestamp};
+use kapelle_core::{CallId, RunId, TaskId, TenantId, Timestamp, account::AccountKind};
 use kapelle_engine::{
-    EngineError, Options,
-    turn::{Effect, Input, LoopState, Turned},
+    EngineError, Options, Taken,
+    turn::{Admission, Effect, Input, Learnt, LoopState, Turned},
 };
-use kapelle_store::{Fault, JournalEntry, MemReader, MemStore, Reader as _, StoreError};
+use kapelle_store::{
+    CallFilter, Fault, JournalEntry, LedgerReader, LedgerStore as _, MemReader, MemStore, Page, Reader as _, StoreError,
+};
 
 use crate::{disk::Disk, plan::Plan, plan::Workers, rng::Rng, world::World};
 
@@ -44,27 +48,41 @@ pub(crate) struct Life {
     /// Result of the recovery.
     started: String,
     drawn: Drawn,
-    turns: Vec<Taken>,
+    /// Calls on amounts of the former process, as JSON.
+    taken: Vec<u8>,
+    /// Answers from outside during the recovery.
+    learnt: Vec<Learnt>,
+    turns: Vec<TakenTurn>,
 }
 
 /// A turn that was taken.
 #[derive(Debug)]
-struct Taken {
+struct TakenTurn {
     /// Commands, as JSON.
     inputs: Vec<u8>,
     now: (i64, u64),
+    /// Answers from outside, as JSON.
+    learnt: Vec<u8>,
     /// Replies and effects.
     told: String,
 }
 
 impl Life {
-    pub(crate) fn new(now: (i64, u64), started: &Result<Turned, StoreError>, drawn: Drawn) -> Life {
-        Life { now, started: started_text(started), drawn, turns: Vec::new() }
+    pub(crate) fn new(
+        now: (i64, u64),
+        started: &Result<Turned, StoreError>,
+        drawn: Drawn,
+        taken: &Taken,
+    ) -> Result<Life, String> {
+        let learnt = started.as_ref().map(|turned| turned.learnt.clone()).unwrap_or_default();
+        let taken = serde_json::to_vec(taken).map_err(unwritten)?;
+        Ok(Life { now, started: started_text(started), drawn, taken, learnt, turns: Vec::new() })
     }
 
     pub(crate) fn turn(&mut self, inputs: &[Input], now: (i64, u64), turned: &Turned) -> Result<(), String> {
-        let inputs = serde_json::to_vec(inputs).map_err(|error| format!("commands cannot be written: {error}"))?;
-        self.turns.push(Taken { inputs, now, told: told(turned) });
+        let inputs = serde_json::to_vec(inputs).map_err(unwritten)?;
+        let learnt = serde_json::to_vec(&turned.learnt).map_err(unwritten)?;
+        self.turns.push(TakenTurn { inputs, now, learnt, told: told(turned) });
         Ok(())
     }
 }
@@ -112,6 +130,51 @@ impl Recording {
         true
     }
 
+    /// Makes a recording of lives over one store.
+    pub(crate) fn of_store(
+        plan: Plan,
+        lives: Vec<Life>,
+        commits: Vec<Fault>,
+        store: &MemStore,
+    ) -> Result<Recording, String> {
+        let rows = rows(&store.reader(), store)?;
+        Ok(Recording { options: plan.options, directory: plan.directory, lives, commits, rows })
+    }
+
+    /// Counts the answers from outside: waits for a provider, rights to a call, amounts that were withdrawn, and those
+    /// that their payers had used.
+    #[must_use]
+    pub fn learnt(&self) -> [usize; 4] {
+        let mut counts = [0; 4];
+        for learnt in
+            self.lives.iter().flat_map(|life| life.turns.iter().flat_map(TakenTurn::learnt).chain(life.learnt.clone()))
+        {
+            match learnt {
+                Learnt::Admission(Admission::Wait(_)) => counts[0] += 1,
+                Learnt::Admission(Admission::Right) => counts[1] += 1,
+                Learnt::Admission(Admission::Free) => {}
+                Learnt::Withdrawn(true) => counts[2] += 1,
+                Learnt::Withdrawn(false) => counts[3] += 1,
+            }
+        }
+        counts
+    }
+
+    /// Turns the last answer of a turn about a prepaid amount into its opposite. Returns whether there was one.
+    pub fn forge_withdrawn(&mut self) -> bool {
+        for turn in self.lives.iter_mut().rev().flat_map(|life| life.turns.iter_mut().rev()) {
+            let mut learnt = turn.learnt();
+            let Some(Learnt::Withdrawn(last)) = learnt.iter_mut().rev().find(|one| matches!(one, Learnt::Withdrawn(_)))
+            else {
+                continue;
+            };
+            *last = !*last;
+            turn.learnt = serde_json::to_vec(&learnt).unwrap_or_default();
+            return true;
+        }
+        false
+    }
+
     /// Takes the turns again on a fresh store. Returns the rows.
     ///
     /// # Errors
@@ -122,11 +185,17 @@ impl Recording {
         for (number, life) in self.lives.iter().enumerate() {
             let (mut state, short) = self.begin(&store, &commits, life);
             let now = Timestamp(life.now.0);
+            state.taken(serde_json::from_slice(&life.taken).map_err(|error| error.to_string())?);
+            state.replay_outside(life.learnt.clone());
             same(&format!("start {number}"), &life.started, &started_text(&state.recover(now, life.now.1)))?;
             for (at, turn) in life.turns.iter().enumerate() {
                 let inputs: Vec<Input> = serde_json::from_slice(&turn.inputs).map_err(|error| error.to_string())?;
+                state.replay_outside(turn.learnt());
                 let turned = state.turn(&inputs, Timestamp(turn.now.0), turn.now.1);
                 same(&format!("turn {at} of life {number}"), &turn.told, &told(&turned))?;
+                if state.outside_differs() {
+                    return Err(format!("turn {at} of life {number} asked otherwise"));
+                }
             }
             if short.load(Ordering::Relaxed) {
                 return Err(format!("life {number} draws more random numbers than it did"));
@@ -153,11 +222,22 @@ impl Recording {
                 0
             })
         };
-        let directory = Arc::new(self.directory.fresh());
+        let directory = Arc::new(self.directory.without_provider());
         let state = LoopState::new(Box::new(store), self.options.clone(), directory, Box::new(random));
         watch(&state);
         (state, short)
     }
+}
+
+impl TakenTurn {
+    /// Returns the answers from outside.
+    fn learnt(&self) -> Vec<Learnt> {
+        serde_json::from_slice(&self.learnt).unwrap_or_default()
+    }
+}
+
+fn unwritten(error: serde_json::Error) -> String {
+    format!("a turn cannot be written: {error}")
 }
 
 /// Makes the loop give every effect it can.
@@ -221,6 +301,28 @@ fn rows(reader: &MemReader, store: &MemStore) -> Result<String, String> {
             let entries = reader.journal(id, 0, JOURNAL_MAX).map_err(failed)?;
             let _ = write!(text, "{row:?}\n{}", journal(&entries));
         }
+    }
+    text += &ledger(reader, &mut store).map_err(failed)?;
+    Ok(text)
+}
+
+/// Returns the rows of the ledger, as text.
+fn ledger(reader: &MemReader, store: &mut MemStore) -> Result<String, StoreError> {
+    let page = Page { before: None, most: 1_000 };
+    let mut text = String::new();
+    for call in reader.calls(TenantId::DEFAULT, &CallFilter::default(), page)? {
+        let _ = writeln!(text, "{call:?}");
+    }
+    for kind in AccountKind::ALL {
+        for account in LedgerReader::accounts(reader, TenantId::DEFAULT, kind, 1_000)? {
+            let _ = writeln!(text, "{account:?}");
+        }
+    }
+    for prepaid in store.prepaid(CallId(0), 1_000)? {
+        let _ = writeln!(text, "{prepaid:?}");
+    }
+    for budget in reader.all_budgets(1_000)? {
+        let _ = writeln!(text, "{budget:?}");
     }
     Ok(text)
 }

@@ -8,7 +8,7 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    EngineError,
+    EngineError, Taken,
     turn::{Command, Directory, Effect, Input, LoopState, Turned, command},
 };
 
@@ -88,12 +88,13 @@ impl World {
         );
         if self.lives.is_some() {
             watch(&turns);
+            turns.record_outside();
         }
         self.set_moment(&[], true);
         let started = turns.recover(Timestamp(self.wall_ms), self.steady_ms);
         self.checked()?;
         if let (Some(lives), Some(drawn)) = (&mut self.lives, drawn) {
-            lives.push(Life::new((self.wall_ms, self.steady_ms), &started, drawn));
+            lives.push(Life::new((self.wall_ms, self.steady_ms), &started, drawn, &Taken::Unknown)?);
         }
         match started {
             Ok(turned) if !turned.broken => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use kapelle_core::{
     DurationMs, Name, TaskError, TaskId, TenantId, definition::Definition, run::StepOrder, worker::WorkerSpec,
 };
+use serde::{Deserialize, Serialize};
 
 use super::command::VersionRef;
 
 /// Decision whether a provider has room for a call of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Admission {
     /// No provider has a known rate limit.
     Free,

@@ -105,6 +105,11 @@ impl Prepaid {
         self.leave_for(GONE)
     }
 
+    /// Marks the amount as used: on a replay.
+    pub(super) fn use_up(&self) {
+        self.state.store(TAKEN, Ordering::Release);
+    }
+
     /// Whether it is released.
     pub(super) fn is_gone(&self) -> bool {
         self.state.load(Ordering::Acquire) == GONE

@@ -194,7 +194,7 @@ impl Ledger {
 
     /// Releases a block unless it was taken.
     fn give_back(&mut self, rows: &mut Rows, id: CallId) -> Result<bool, StoreError> {
-        let free = self.prepaid.out.get(&id).is_some_and(|block| block.give_back());
+        let free = self.prepaid.out.get(&id).is_some_and(|block| rows.outside.withdraw(block));
         if free {
             self.take_in(rows, id)?;
         }

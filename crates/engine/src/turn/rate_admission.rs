@@ -88,7 +88,7 @@ pub(super) fn has_right(state: &mut LoopState, task: &Task) -> bool {
         return true;
     }
     let steady = state.rows.steady_ms;
-    match state.rows.directory.admit_call(model, task.id, steady) {
+    match state.rows.admit_call(model, task.id) {
         Admission::Free => true,
         Admission::Right => {
             state.rate_admission.rights.insert(task.id);

@@ -6,12 +6,19 @@ use std::sync::{
 };
 
 use kapelle_core::{
-    Payload, PayloadId, Requires, RunId, TaskId, Timestamp,
+    Name, Payload, PayloadId, Requires, RunId, TaskId, Timestamp,
     task::{Report, Task, TaskState},
 };
 use kapelle_store::{Act, AuditRow, CallAnswer, IdKind, Store, StoreError};
 
-use super::{cache::Cache, directory::Directory, effect::Effect, notice::NoticeFlags, payload::NewPayload};
+use super::{
+    cache::Cache,
+    directory::{Admission, Directory},
+    effect::Effect,
+    notice::NoticeFlags,
+    outside::Outside,
+    payload::NewPayload,
+};
 use crate::options::Options;
 
 /// The rows, and what a turn is given from outside: the time, random numbers, what this process knows.
@@ -21,6 +28,8 @@ pub(crate) struct Rows {
     pub(crate) options: Options,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) random: Box<dyn FnMut() -> u64 + Send>,
+    /// Answers from outside that come within the turn.
+    pub(super) outside: Outside,
     /// The wall clock of the turn.
     pub(crate) now: Timestamp,
     /// The steady clock of the turn.
@@ -50,6 +59,7 @@ impl Rows {
             options,
             directory,
             random,
+            outside: Outside::default(),
             now: Timestamp::default(),
             steady_ms: 0,
             effects: Vec::new(),
@@ -136,6 +146,11 @@ impl Rows {
 
     pub(crate) fn watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the right of a task to one call of a model.
+    pub(super) fn admit_call(&mut self, model: &Name, task: TaskId) -> Admission {
+        self.outside.admit_call(&self.directory, (model, task), self.steady_ms)
     }
 
     /// A random number.

@@ -22,6 +22,7 @@ use super::{
     ledger::Ledger,
     limits::Limits,
     notice::NoticeFlags,
+    outside::{Learnt, Outside},
     part::{Due, Part, Undo},
     rate_admission::RateAdmission,
     recover::Recovered,
@@ -202,6 +203,23 @@ impl LoopState {
     /// [`LoopState::recover`]; otherwise each amount is charged.
     pub fn taken(&mut self, taken: Taken) {
         self.ledger.left_taken = taken;
+    }
+
+    /// Records the answers from outside. Besides them, a turn depends on the rows, its commands, the clocks and the
+    /// random numbers.
+    pub fn record_outside(&mut self) {
+        self.rows.outside = Outside::Recorded(Vec::new());
+    }
+
+    /// Gives the next turn, or the recovery, recorded answers instead of asking.
+    pub fn replay_outside(&mut self, learnt: Vec<Learnt>) {
+        self.rows.outside = Outside::Replayed(learnt.into(), false);
+    }
+
+    /// Tells whether the replayed turn asked other questions than were recorded.
+    #[must_use]
+    pub fn outside_differs(&self) -> bool {
+        self.rows.outside.differs()
     }
 
     /// Stops new starts in this process.

@@ -11,7 +11,9 @@ use super::{
     command::{Command, Input, Reply, Ticket},
     commit, due,
     effect::Effect,
-    key_limits, retry_budget,
+    key_limits,
+    outside::Learnt,
+    retry_budget,
     state::{LoopState, Scratch},
     watchdog,
 };
@@ -31,11 +33,18 @@ pub struct Turned {
     pub more: bool,
     /// The store failed for good: nothing further can be committed.
     pub broken: bool,
+    /// Answers from outside, in their order, when they are recorded ([`LoopState::record_outside`]).
+    pub learnt: Vec<Learnt>,
 }
 
 impl LoopState {
     /// One turn: decides the commands, follows up, commits, and only then answers.
     pub fn turn(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
+        let turned = self.decided(inputs, now, steady_ms);
+        Turned { learnt: self.rows.outside.learnt(), ..turned }
+    }
+
+    fn decided(&mut self, inputs: &[Input], now: Timestamp, steady_ms: u64) -> Turned {
         let unfinished = std::mem::take(&mut self.scratch.more);
         let due_before = std::mem::take(&mut self.scratch.more_due);
         let unlifted = std::mem::take(&mut self.scratch.unlifted);
@@ -99,7 +108,7 @@ impl LoopState {
         }
         let scratch = &mut self.scratch;
         let more = !scratch.more.is_empty() || scratch.more_due || scratch.more_held || !scratch.unlifted.is_empty();
-        Ok(Some(Turned { replies, effects: std::mem::take(&mut self.rows.effects), more, broken: false }))
+        Ok(Some(Turned { replies, effects: std::mem::take(&mut self.rows.effects), more, ..Turned::default() }))
     }
 
     fn failed(&self, inputs: &[Input], error: &EngineError) -> Turned {

@@ -30,7 +30,7 @@ pub struct CallOrder {
 }
 
 /// Calls that a former process had sent on prepaid amounts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub enum Taken {
     /// Not known: each prepaid amount is charged.
     #[default]
