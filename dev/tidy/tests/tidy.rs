@@ -286,6 +286,38 @@ fn the_library_hands_out_no_row_of_the_store() {
     assert!(found.is_empty(), "types of the store or the engine in the library's interface: {found:#?}");
 }
 
+/// Pairs of a file and a name that a table of ARCHITECTURE.md says to be in it: `path` (`name`).
+fn named(table: &str) -> Vec<(String, String)> {
+    let mut words = table.split('`').enumerate().filter(|(at, _)| at % 2 == 1).map(|(_, word)| word).peekable();
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        let name = words.peek().filter(|next| word.ends_with(".rs") && !next.contains('/') && !next.ends_with(".rs"));
+        if let Some(name) = name {
+            let name = name.rsplit("::").next().unwrap_or_default();
+            found.push((word.to_owned(), name.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_files_of_a_cancel_hold_what_the_architecture_says() {
+    assert_eq!(named("| a | `x/y.rs` (`stop`), `z.rs` |"), [("x/y.rs".to_owned(), "stop".to_owned())]);
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = text.split_once("## Four files: what happens when I cancel").unwrap();
+    let (table, _) = rest.split_once("\n## ").unwrap();
+    for noun in ["a task", "a run", "a model call", "a script process"] {
+        assert!(table.contains(&format!("| {noun} |")), "{noun}: no row");
+    }
+    let named = named(table);
+    assert!(named.len() >= 10, "{named:?}");
+    for (path, name) in named {
+        let code = fs::read_to_string(root().join(&path)).unwrap_or_default();
+        let mut words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        assert!(words.any(|word| word == name), "{path}: {name} is not in it");
+    }
+}
+
 #[test]
 fn few_packages_are_compiled() {
     for (of, most) in [("kapelle-cli", PACKAGES), ("kapelle", LIBRARY_PACKAGES)] {
