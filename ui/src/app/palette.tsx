@@ -24,7 +24,15 @@ function useFound(text: string): { found: Found[]; busy: boolean } {
     const remote = hits.flatMap((hit): Found[] => {
       const to = pageOf(hit.kind, hit.id);
       return to && hit.id !== id?.title
-        ? [{ key: `${hit.kind} ${hit.id}`, title: hit.title || hit.id, kind: hit.kind, to, state: hit.state }]
+        ? [
+            {
+              key: `${hit.kind} ${hit.id}`,
+              title: hit.title || hit.id,
+              kind: hit.kind,
+              to,
+              state: hit.state ?? undefined,
+            },
+          ]
         : [];
     });
     return [...(id ? [id] : []), ...ofWords(text).slice(0, text.trim() ? 6 : 30), ...remote];

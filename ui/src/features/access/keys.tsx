@@ -26,6 +26,7 @@ function Narrowed({ of: key }: { of: Key }) {
       {key.workers && key.workers.length > 0 && <Mark>workers {visible(key.workers.join(", "))}</Mark>}
       {key.queues && key.queues.length > 0 && <Mark>queues {visible(key.queues.join(", "))}</Mark>}
       {key.ask && <Mark>may ask models</Mark>}
+      {key.submit && <Mark>may submit</Mark>}
       {key.approve && <Mark>may approve</Mark>}
     </>
   );

@@ -56,6 +56,8 @@ export type Draft = {
   queues: string;
   limit: string;
   approve: boolean;
+  submit: boolean;
+  ask: boolean;
 };
 
 export const NEW_KEY: Draft = {
@@ -66,6 +68,8 @@ export const NEW_KEY: Draft = {
   queues: "",
   limit: "",
   approve: false,
+  submit: false,
+  ask: false,
 };
 
 function list(text: string): string[] {
@@ -82,6 +86,8 @@ export type NewKey = {
   workers?: string[];
   queues?: string[];
   approve?: boolean;
+  submit?: boolean;
+  ask?: boolean;
   limit_nanousd?: number;
 };
 
@@ -92,6 +98,8 @@ export function keyBody(draft: Draft, limit: number | null): NewKey {
   if (draft.role === "worker") {
     if (list(draft.workers).length > 0) body.workers = list(draft.workers);
     if (list(draft.queues).length > 0) body.queues = list(draft.queues);
+    if (draft.submit) body.submit = true;
+    if (draft.ask) body.ask = true;
   }
   if (draft.approve && (draft.role === "developer" || draft.role === "viewer")) body.approve = true;
   if (limit !== null) body.limit_nanousd = limit;
@@ -104,6 +112,8 @@ export function keyCli(body: NewKey): string {
   if (body.expires_in_ms) parts.push(`--expires ${body.expires_in_ms / 86_400_000}d`);
   if (body.workers) parts.push(`--workers ${body.workers.join(",")}`);
   if (body.queues) parts.push(`--queues ${body.queues.join(",")}`);
+  if (body.submit) parts.push("--submit");
+  if (body.ask) parts.push("--ask");
   if (body.approve) parts.push("--approve");
   if (body.limit_nanousd !== undefined) parts.push(`--limit '$${body.limit_nanousd / 1e9}'`);
   return parts.join(" ");

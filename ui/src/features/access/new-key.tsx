@@ -67,6 +67,12 @@ function Fields({ draft, onChange }: { draft: Draft; onChange: (draft: Draft) =>
             value={draft.queues}
             onChange={(queues) => put({ queues })}
           />
+          <CheckField
+            label="May also submit tasks and start runs, and see those of its tenant"
+            value={draft.submit}
+            onChange={(submit) => put({ submit })}
+          />
+          <CheckField label="May also ask models" value={draft.ask} onChange={(ask) => put({ ask })} />
         </>
       )}
       {(draft.role === "developer" || draft.role === "viewer") && (

@@ -61,7 +61,7 @@ export function MoneyGate({ raise, tasks }: { raise: Raise | null; tasks: readon
   const cancel = (): Promise<unknown> =>
     unwrap(
       api.POST("/api/v1/tasks/bulk", {
-        body: { action: "cancel", ids: tasks.map((task) => task.id), reason: "no money, in the inbox" },
+        body: { action: "cancel", ids: tasks.map((task) => task.id), dry_run: false, reason: "no money, in the inbox" },
         headers: { "idempotency-key": once() },
       }),
     );

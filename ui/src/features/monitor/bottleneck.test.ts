@@ -55,7 +55,15 @@ test("full slots lead to more slots, or on a full processor to another machine",
 });
 
 test("what nobody serves comes before everything else", () => {
-  const unserved = [{ queue: "gpu", worker: "embed", tasks: 1, why: "no worker listens" }];
+  const unserved = [
+    {
+      queue: "gpu",
+      worker: "embed",
+      tasks: 1,
+      why: "no worker listens",
+      waiting: { for: "listener" as const, queue: "gpu", worker: "embed" },
+    },
+  ];
   const all = verdicts(
     facts({
       counts: counts({ unserved, parked: 2, approvals: 1, paused: [{ kind: "queue", name: "ml" }] }),

@@ -23,7 +23,7 @@ const FULL = 0.85;
 function processor(system: System | null): number | null {
   if (!system || system.cpus === 0) return null;
   const used = system.machine.cpu ?? system.process.cpu;
-  return used === undefined ? null : used / system.cpus;
+  return used == null ? null : used / system.cpus;
 }
 
 function waitOf(number: number): string {
@@ -139,7 +139,7 @@ function machine({ system }: Facts): Verdict[] {
     });
   }
   const disk = system?.disk;
-  if (disk?.total_bytes && disk.free_bytes !== undefined && disk.free_bytes / disk.total_bytes < 0.05) {
+  if (disk?.total_bytes && disk.free_bytes != null && disk.free_bytes / disk.total_bytes < 0.05) {
     found.push({
       tone: "bad",
       what: `The disk is ${percent(1 - disk.free_bytes / disk.total_bytes)} full`,

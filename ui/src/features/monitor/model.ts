@@ -1,8 +1,13 @@
 // Figures over time: ranges, lines for charts, words for values. Pure.
-import type { Series, SeriesLine } from "../../api/paths";
+import type { Alias, Series, SeriesLine } from "../../api/paths";
 import { bytes, count, duration, money } from "../../kit/format";
 
 const HOUR = 3_600_000;
+
+/** Whether no name leads to a model: nothing but offline methods can answer. */
+export function keyless(aliases: readonly Alias[]): boolean {
+  return aliases.length > 0 && aliases.every((one) => one.links.every((link) => /^(no_key|offline)$/.test(link.state)));
+}
 
 export const RANGES = [
   { value: "1h", label: "1 hour", ms: HOUR },

@@ -9,13 +9,13 @@ import { CopyAs } from "../../kit/copy";
 import { Pick } from "../../kit/fields";
 import { bytes, count, percent, visible } from "../../kit/format";
 import { Page as Frame, Grow, Stat, Stats, Toolbar } from "../../kit/page";
-import { Loaded, Loading } from "../../kit/said";
+import { Loaded, Loading, Notice } from "../../kit/said";
 import { Tabs } from "../../kit/tabs";
 import { Duration, Money } from "../../kit/time";
 import { useLiveReads, useStats } from "../../live/use-live";
 import { bottleneck, type Facts, verdicts } from "./bottleneck";
 import { ChartCard } from "./chart";
-import { CHARTS, costPerTask, DIVISIONS, failureRate, last, METRICS, rangeOf, words } from "./model";
+import { CHARTS, costPerTask, DIVISIONS, failureRate, keyless, last, METRICS, rangeOf, words } from "./model";
 import css from "./monitor.module.css";
 
 function Sentence({ facts }: { facts: Facts }) {
@@ -131,6 +131,11 @@ export function Page() {
       }
     >
       <Sentence facts={facts} />
+      {keyless(facts.aliases) && (
+        <Notice tone="calm">
+          No key of a provider is set: offline methods answer, at no cost, and what only a model can do says so.
+        </Notice>
+      )}
       <Figures facts={facts} series={by ? undefined : series.data} />
       <Toolbar label="Time and division">
         <Tabs

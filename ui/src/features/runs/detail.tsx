@@ -7,7 +7,7 @@ import { useGet, useRows } from "../../api/query";
 import { Marks, StateBadge } from "../../kit/badge";
 import { Button, buttonClass } from "../../kit/button";
 import { CountsWords } from "../../kit/counts";
-import { count, duration, visible } from "../../kit/format";
+import { count, duration, many, visible } from "../../kit/format";
 import { Facts } from "../../kit/page";
 import { Empty, Loaded, Notice } from "../../kit/said";
 import { isEnded } from "../../kit/state";
@@ -112,7 +112,7 @@ function Attempts({ task }: { task: Task }) {
   if (!task.attempts?.length) return null;
   return (
     <details className={css.attempts}>
-      <summary>{count(task.attempts.length)} failed attempts before</summary>
+      <summary>{many(task.attempts.length, "attempt")} failed</summary>
       <ol>
         {task.attempts.map((one) => (
           <li key={one.number}>
@@ -125,9 +125,9 @@ function Attempts({ task }: { task: Task }) {
 }
 
 /** A run that a step started, if it is one of this step. */
-function Child({ id, step }: { id: string; step: string }) {
+function Child({ id, task }: { id: string; task: string }) {
   const child = useGet("/api/v1/runs/{id}", { params: { path: { id } } });
-  if (child.data?.parent?.step !== step) return null;
+  if (child.data?.parent?.task !== task) return null;
   return (
     <p>
       Runs as{" "}
@@ -253,8 +253,7 @@ export function Detail({ node, run, graph, why, onRerun, onClose }: Props) {
           </div>
         )}
         {task ? <Begun key={task.id} task={task.id} /> : <p className="muted">This step has not begun.</p>}
-        {node.graph?.kind === "workflow" &&
-          run.children?.slice(0, 50).map((id) => <Child key={id} id={id} step={node.path} />)}
+        {node.starts && task && run.children?.slice(0, 50).map((id) => <Child key={id} id={id} task={task.id} />)}
         <details className={css.attempts} open={!task}>
           <summary>In the definition</summary>
           <Planned node={node} graph={graph} />

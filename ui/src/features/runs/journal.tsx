@@ -23,7 +23,11 @@ export function useJournal(id: string, seq: number, on: boolean) {
     initialPageParam: 0,
     staleTime: Number.POSITIVE_INFINITY,
     queryFn: ({ pageParam, signal }) =>
-      read("/api/v1/runs/{id}/journal", { params: { path: { id }, query: { from: pageParam, limit: PAGE } } }, signal),
+      read(
+        "/api/v1/runs/{id}/journal",
+        { params: { path: { id }, query: { from: String(pageParam), limit: PAGE } } },
+        signal,
+      ),
     getNextPageParam: (page) => page.next,
   });
   const entries = useMemo(() => asked.data?.pages.flatMap((page) => page.entries as Entry[]) ?? [], [asked.data]);

@@ -1,6 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ChevronRight } from "lucide-react";
-import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef } from "react";
+import { type KeyboardEvent, memo, type ReactNode, useCallback, useEffect, useId, useMemo, useRef } from "react";
 import { Marks, Shape } from "../../kit/badge";
 import { CountsBar } from "../../kit/counts";
 import { cx } from "../../kit/cx";
@@ -8,7 +8,7 @@ import { duration, many, visible } from "../../kit/format";
 import { isEnded, lookOf } from "../../kit/state";
 import { Money, useNow } from "../../kit/time";
 import type { Then } from "./model/journal";
-import { bounds, isFan, type Line, type Node, ticks } from "./model/tree";
+import { bounds, canOpen, type Line, type Node, ticks } from "./model/tree";
 import css from "./outline.module.css";
 
 type Frame = { from: number; to: number };
@@ -74,14 +74,15 @@ type RowProps = {
   id: string;
   frame: Frame;
   selected: boolean;
-  onSelect: () => void;
-  onFold: () => void;
+  onSelect: (path: string) => void;
+  onFold: (path: string, open: boolean) => void;
 };
 
-function Row({ line, id, frame, selected, onSelect, onFold }: RowProps) {
+/** A line. It is drawn again only when its node, its place or the time that the track spans has changed. */
+const Row = memo(function Row({ line, id, frame, selected, onSelect, onFold }: RowProps) {
   const { node, depth, open } = line;
   const { state } = node;
-  const can = node.children.length > 0 || isFan(node);
+  const can = canOpen(node);
   const look = lookOf(state);
   const end = node.to ?? frame.to;
   return (
@@ -94,7 +95,7 @@ function Row({ line, id, frame, selected, onSelect, onFold }: RowProps) {
       aria-expanded={can ? open : undefined}
       aria-selected={selected}
       className={cx(css.line, state === "pending" && css.pending)}
-      onClick={onSelect}
+      onClick={() => onSelect(node.path)}
       data-path={node.path}
       data-state={state}
     >
@@ -108,7 +109,7 @@ function Row({ line, id, frame, selected, onSelect, onFold }: RowProps) {
             aria-label={open ? `Fold ${node.name}` : `Unfold ${node.name}`}
             onClick={(event) => {
               event.stopPropagation();
-              onFold();
+              onFold(node.path, !open);
             }}
           >
             <ChevronRight aria-hidden />
@@ -139,7 +140,7 @@ function Row({ line, id, frame, selected, onSelect, onFold }: RowProps) {
       </span>
     </div>
   );
-}
+});
 
 /** A node as it was at a moment of the journal. */
 export function asOf(node: Node, then: ReadonlyMap<string, Then>, moment: number | null): Node {
@@ -170,24 +171,35 @@ type Props = {
   selected: string;
   onSelect: (path: string) => void;
   onFold: (path: string, open: boolean) => void;
-  heat: (node: Node) => ReactNode;
+  /** What stands below the line of a node: the map of its items, or the run that it started. */
+  inset: (node: Node, kind: "heat" | "child") => ReactNode;
+  label?: string;
 };
 
 /** The steps of a run with their time: one grid of lines that fold, of which only those on screen are in the page. */
-export function Outline({ lines, run, then, moment, selected, onSelect, onFold, heat }: Props) {
+export function Outline({ lines, run, then, moment, selected, onSelect, onFold, inset, label = "Steps" }: Props) {
   const scroll = useRef<HTMLDivElement>(null);
   const base = useId();
   const now = useNow();
-  const frame = bounds(run.created_at, run.ended_at, now);
+  const until = run.ended_at ? 0 : now;
+  const frame = useMemo(() => bounds(run.created_at, run.ended_at, until), [run.created_at, run.ended_at, until]);
+  const acts = useRef({ onSelect, onFold });
+  acts.current = { onSelect, onFold };
+  const select = useCallback((path: string): void => acts.current.onSelect(path), []);
+  const fold = useCallback((path: string, open: boolean): void => acts.current.onFold(path, open), []);
+  const drawn = useMemo(
+    () => (then ? lines.map((line) => ({ ...line, node: asOf(line.node, then, moment) })) : lines),
+    [lines, then, moment],
+  );
   const virtual = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroll.current,
-    estimateSize: (at) => (lines[at]?.heat ? 180 : 34),
+    estimateSize: (at) => (lines[at]?.inset ? 180 : 34),
     overscan: 10,
-    getItemKey: (at) => `${lines[at]?.node.path}${lines[at]?.heat ? " heat" : ""}`,
+    getItemKey: (at) => `${lines[at]?.node.path}${lines[at]?.inset ? " inset" : ""}`,
   });
-  const marks = useMemo(() => ticks(frame.to - frame.from, 6), [frame.to, frame.from]);
-  const at = lines.findIndex((line) => line.node.path === selected && !line.heat);
+  const marks = useMemo(() => ticks(frame.to - frame.from, 4), [frame.to, frame.from]);
+  const at = lines.findIndex((line) => line.node.path === selected && !line.inset);
   // biome-ignore lint/correctness/useExhaustiveDependencies: it is scrolled to when another line is chosen
   useEffect(() => {
     if (at >= 0) virtual.scrollToIndex(at, { align: "auto" });
@@ -195,14 +207,14 @@ export function Outline({ lines, run, then, moment, selected, onSelect, onFold, 
 
   const go = (to: number, step: number): void => {
     let next = to;
-    while (lines[next]?.heat) next += step;
+    while (lines[next]?.inset) next += step;
     const line = lines[next];
     if (line) onSelect(line.node.path);
   };
   const onKey = (event: KeyboardEvent): void => {
     const line = lines[at];
-    const above = line ? lines.slice(0, at).findLastIndex((one) => one.depth < line.depth && !one.heat) : -1;
-    const closed = line && !line.open && (line.node.children.length > 0 || isFan(line.node));
+    const above = line ? lines.slice(0, at).findLastIndex((one) => one.depth < line.depth && !one.inset) : -1;
+    const closed = line && !line.open && canOpen(line.node);
     switch (event.key) {
       case "ArrowDown":
         go(at + 1, 1);
@@ -246,7 +258,7 @@ export function Outline({ lines, run, then, moment, selected, onSelect, onFold, 
       <div
         ref={scroll}
         role="treegrid"
-        aria-label={`Steps, ${many(lines.length, "line")}`}
+        aria-label={`${label}, ${many(lines.length, "line")}`}
         aria-rowcount={lines.length}
         aria-activedescendant={at >= 0 ? `${base}-${at}` : undefined}
         tabIndex={0}
@@ -255,11 +267,11 @@ export function Outline({ lines, run, then, moment, selected, onSelect, onFold, 
       >
         <div role="rowgroup" className={css.space} style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map((item) => {
-            const line = lines[item.index];
+            const line = drawn[item.index];
             if (!line) return null;
             const { path } = line.node;
             const style = { transform: `translateY(${item.start}px)` };
-            if (line.heat) {
+            if (line.inset) {
               return (
                 <div
                   key={item.key}
@@ -269,7 +281,7 @@ export function Outline({ lines, run, then, moment, selected, onSelect, onFold, 
                   className={cx(css.line, css.heat)}
                   style={{ ...style, height: "auto" }}
                 >
-                  <div role="gridcell">{heat(line.node)}</div>
+                  <div role="gridcell">{inset(line.node, line.inset)}</div>
                 </div>
               );
             }
@@ -280,12 +292,12 @@ export function Outline({ lines, run, then, moment, selected, onSelect, onFold, 
                 style={{ position: "absolute", left: 0, right: 0, top: 0, ...style }}
               >
                 <Row
-                  line={then ? { ...line, node: asOf(line.node, then, moment) } : line}
+                  line={line}
                   id={`${base}-${item.index}`}
                   frame={frame}
                   selected={path === selected}
-                  onSelect={() => onSelect(path)}
-                  onFold={() => onFold(path, !line.open)}
+                  onSelect={select}
+                  onFold={fold}
                 />
               </div>
             );

@@ -21,7 +21,7 @@ import { RunLogs } from "./logs";
 import { Rerun } from "./rerun";
 import { Steps } from "./steps";
 import { Texts } from "./texts";
-import { useGraph, useRun, useRunStore, useTree, useVersion } from "./use-run";
+import { useGraph, useRun, useRunStore, useTree } from "./use-run";
 
 const VIEWS = [
   { id: "outline", name: "Outline" },
@@ -35,7 +35,8 @@ const VIEWS = [
 ] as const;
 type View = (typeof VIEWS)[number]["id"];
 
-function Figures({ run, begun }: { run: Run; begun: Partial<Record<string, number>> }) {
+function Figures({ run }: { run: Run }) {
+  const steps = run.steps ?? {};
   return (
     <Stats>
       <Stat name="Started">
@@ -44,8 +45,8 @@ function Figures({ run, begun }: { run: Run; begun: Partial<Record<string, numbe
       <Stat name="Took">
         <Span from={run.created_at} to={run.ended_at} />
       </Stat>
-      <Stat name="Steps" note={<CountsWords counts={run.steps ?? begun} />}>
-        {count(Object.values(run.steps ?? begun).reduce<number>((all, one) => all + (one ?? 0), 0))}
+      <Stat name="Steps" note={<CountsWords counts={steps} />}>
+        {count(Object.values(steps).reduce<number>((all, one) => all + (one ?? 0), 0))}
       </Stat>
       <Stat
         name="Cost"
@@ -84,8 +85,7 @@ function Origin({ run }: { run: Run }) {
       )}
       {run.parent && (
         <>
-          {" · step "}
-          {visible(run.parent.step ?? "")} of{" "}
+          {" · started by "}
           <Link to="/runs/$run" params={{ run: run.parent.run }}>
             {run.parent.run}
           </Link>
@@ -101,7 +101,6 @@ function Body({ run, graph, rerun, onRerun }: BodyProps) {
   const [search, set] = useFilters();
   const navigate = useNavigate();
   const store = useRunStore(run.id, run);
-  const version = useVersion(store);
   const nodes = useTree(store, graph);
   const ended = isEnded(run.state);
   const explained = useGet("/api/v1/runs/{id}/explain", { params: { path: { id: run.id } } }, { enabled: !ended });
@@ -119,8 +118,6 @@ function Body({ run, graph, rerun, onRerun }: BodyProps) {
           one.waiting.for !== "steps" &&
           one.waiting.for !== "items",
       );
-  const begun: Record<string, number> = {};
-  if (version >= 0) for (const row of store.all) begun[row.state] = (begun[row.state] ?? 0) + 1;
   return (
     <>
       {run.error && (
@@ -135,7 +132,7 @@ function Body({ run, graph, rerun, onRerun }: BodyProps) {
         />
       )}
       {!run.paused && waiting && <WhyNotice of={{ ...waiting, why: `${waiting.step}: ${waiting.why}`, run: run.id }} />}
-      <Figures run={run} begun={begun} />
+      <Figures run={run} />
       <Tabs
         label="Views of the run"
         tabs={views}

@@ -2,7 +2,6 @@
 import { History } from "lucide-react";
 import { lazy, Suspense, useMemo, useState } from "react";
 import type { Explained, Graph, Run } from "../../api/paths";
-import { read } from "../../api/query";
 import { Button } from "../../kit/button";
 import { CheckField, Pick } from "../../kit/fields";
 import { count, many } from "../../kit/format";
@@ -10,9 +9,9 @@ import { Card, Grow } from "../../kit/page";
 import { Empty, ErrorBox, Loading, Notice } from "../../kit/said";
 import { isEnded } from "../../kit/state";
 import { moment } from "../../kit/time";
-import { sayError } from "../../kit/toast";
-import { Detail, ItemList } from "./detail";
-import { HeatMap } from "./heat";
+import { ChildRuns } from "./child";
+import { Detail } from "./detail";
+import { FanOut } from "./fan";
 import { useJournal } from "./journal";
 import { statesAt } from "./model/journal";
 import { size } from "./model/layout";
@@ -57,19 +56,6 @@ export function findNode(nodes: readonly Node[], path: string): Node | undefined
     if (inside) return inside;
   }
   return undefined;
-}
-
-/** Opens the page of an item's task. */
-async function openItem(run: string, holder: string, index: number, onOpen: (task: string) => void): Promise<void> {
-  const step = `${holder}[${index}]`;
-  try {
-    const found = await read("/api/v1/tasks", { params: { query: { run, q: step, steps: "true", limit: 50 } } });
-    const task = found.tasks.find((one) => one.step === step);
-    if (task) onOpen(task.id);
-    else sayError(new Error(`Item ${index} has not begun`));
-  } catch (refused) {
-    sayError(refused);
-  }
 }
 
 type Props = {
@@ -142,19 +128,20 @@ export function Steps(props: Props) {
               selected={selected}
               onSelect={onSelect}
               onFold={fold}
-              heat={(fan) => (
-                <>
-                  <HeatMap
+              inset={(below, kind) =>
+                kind === "child" ? (
+                  <ChildRuns ids={run.children ?? []} task={below.task?.id ?? ""} />
+                ) : (
+                  <FanOut
+                    run={run}
                     store={store}
-                    holder={fan.path}
-                    ended={isEnded(run.state)}
-                    filter={items[fan.path] ?? null}
-                    onFilter={(state) => setItems((was) => ({ ...was, [fan.path]: state }))}
-                    onItem={(index) => void openItem(run.id, fan.path, index, props.onTask)}
+                    holder={below.path}
+                    state={items[below.path] ?? null}
+                    onState={(state) => setItems((was) => ({ ...was, [below.path]: state }))}
+                    onTask={props.onTask}
                   />
-                  {items[fan.path] && <ItemList run={run.id} holder={fan.path} state={items[fan.path] ?? ""} />}
-                </>
-              )}
+                )
+              }
             />
           )
         )}

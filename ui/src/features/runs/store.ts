@@ -62,7 +62,7 @@ export class RunStore {
       let cursor: string | undefined;
       let count = 0;
       do {
-        const query = { limit: PAGE, outputs: "false", ...(cursor ? { cursor } : {}) };
+        const query = { limit: PAGE, outputs: false, ...(cursor ? { cursor } : {}) };
         const page = await read("/api/v1/runs/{id}/steps", { params: { path: { id: this.id }, query } });
         for (const step of page.steps) this.put(step);
         count += page.steps.length;

@@ -10,6 +10,9 @@ import { RunStore } from "./store";
 /** How often a run is read where there is no socket, and how often its totals are while there is one. */
 const POLL = 2_000;
 
+/** How often the tree of a run grows at most, in ms. */
+const EVERY = 150;
+
 /** The store of a run, filled and kept up to date while the page shows it. */
 export function useRunStore(id: string, run: Run | undefined): RunStore {
   const store = useMemo(() => new RunStore(id), [id]);
@@ -51,19 +54,29 @@ export function useVersion(store: RunStore): number {
   return useSyncExternalStore(store.subscribe, store.snapshot);
 }
 
-/** The tree of a run. It grows anew at most every 100 ms, however fast events come. */
+/** The tree of a run. However fast events come, it grows, and its readers are drawn, at most once in 150 ms. */
 export function useTree(store: RunStore, graph: Graph | undefined): Node[] {
-  const version = useVersion(store);
-  const [shown, setShown] = useState(version);
-  const last = useRef(0);
+  const [shown, setShown] = useState(store.snapshot);
   useEffect(() => {
-    const wait = Math.max(0, last.current + 100 - performance.now());
-    const timer = setTimeout(() => {
-      last.current = performance.now();
-      setShown(version);
-    }, wait);
-    return () => clearTimeout(timer);
-  }, [version]);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let last = 0;
+    const show = (): void => {
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          last = performance.now();
+          setShown(store.snapshot());
+        },
+        Math.max(0, last + EVERY - performance.now()),
+      );
+    };
+    show();
+    const stop = store.subscribe(show);
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, [store]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: `shown` says that the rows have changed
   return useMemo(() => grow(graph, store.all, crowded(graph, store.all)), [graph, store, shown]);
 }

@@ -12,17 +12,17 @@ import { Config } from "./config";
 import { Doctor, Health } from "./health";
 import { Models } from "./models";
 
-function share(part: number | undefined, all: number | undefined): number | null {
-  return part === undefined || !all ? null : part / all;
+function share(part: number | null | undefined, all: number | null | undefined): number | null {
+  return part == null || !all ? null : part / all;
 }
 
 function Machine({ of }: { of: System }) {
   const { machine, process, disk, cpus } = of;
   const memory =
-    machine.memory_total_bytes !== undefined && machine.memory_available_bytes !== undefined
+    machine.memory_total_bytes != null && machine.memory_available_bytes != null
       ? share(machine.memory_total_bytes - machine.memory_available_bytes, machine.memory_total_bytes)
       : null;
-  const full = disk.free_bytes !== undefined && disk.total_bytes ? 1 - disk.free_bytes / disk.total_bytes : null;
+  const full = disk.free_bytes != null && disk.total_bytes ? 1 - disk.free_bytes / disk.total_bytes : null;
   const meter = (part: number | null, words: string) =>
     part === null ? null : (
       <Meter share={part} tone={part > 0.9 ? "bad" : part > 0.75 ? "warn" : "good"} label={words} />
@@ -31,13 +31,13 @@ function Machine({ of }: { of: System }) {
     <>
       <Stats>
         <Stat name="Server's processor" note={`of ${cpus} cores, over 10 s`}>
-          {process.cpu === undefined ? "–" : `${process.cpu.toFixed(2)} cores`}
+          {process.cpu == null ? "–" : `${process.cpu.toFixed(2)} cores`}
         </Stat>
         <Stat name="Server's memory" note={`process ${of.pid}`}>
           {bytes(process.memory_bytes)}
         </Stat>
         <Stat name="Machine's processor" note={meter(share(machine.cpu, cpus), "of all cores in use")}>
-          {machine.cpu === undefined ? "–" : percent(machine.cpu / cpus)}
+          {machine.cpu == null ? "–" : percent(machine.cpu / cpus)}
         </Stat>
         <Stat name="Machine's memory" note={meter(memory, "of the memory in use")}>
           {percent(memory)}

@@ -20,7 +20,7 @@ function Lift({ of }: { of: Why }) {
     "/api/v1/queues",
   );
   const waiting = of.waiting;
-  const field = (name: string): string => String(waiting?.[name] ?? "");
+  const field = (name: string): string => String((waiting as Record<string, unknown> | null | undefined)?.[name] ?? "");
   const link = (to: string, search: Record<string, string>, words: ReactNode): ReactNode => (
     <Link to={to} search={search as never} className={buttonClass("plain", true)}>
       {words}

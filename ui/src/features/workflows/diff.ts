@@ -37,18 +37,7 @@ export function places(graph: Graph): Map<string, GraphStep> {
 function essence(step: GraphStep, graph: Graph): string {
   const block = graph.blocks.find((one) => one.steps.includes(step));
   const needs = step.needs.map((need) => block?.steps.find((one) => one.index === need)?.name).sort();
-  const {
-    index: _i,
-    line: _l,
-    level: _v,
-    blocks: _b,
-    counts: _c,
-    items: _s,
-    items_total: _t,
-    taken: _k,
-    handler: _h,
-    ...rest
-  } = step;
+  const { index: _i, line: _l, level: _v, blocks: _b, counts: _c, items: _s, taken: _k, handler: _h, ...rest } = step;
   return JSON.stringify({ ...rest, needs });
 }
 

@@ -227,7 +227,7 @@ describe("tree", () => {
     );
     expect(tree.find((node) => node.path === "each")?.children).toEqual([]);
     const shown = lines(tree, new Map());
-    expect(shown.filter((line) => line.heat).length).toBe(1);
+    expect(shown.filter((line) => line.inset === "heat").length).toBe(1);
     expect(shown.length).toBeLessThan(10);
   });
 

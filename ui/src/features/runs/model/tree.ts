@@ -50,6 +50,8 @@ export type Node = {
   /** Items or turns of a fan-out or loop, by state. */
   counts?: Counts;
   total?: number;
+  /** Whether it runs another workflow, as a run of its own. */
+  starts?: boolean;
 };
 
 /** Above this number of items a fan-out is one row with a heat map, and its items are no nodes. */
@@ -62,7 +64,7 @@ function time(at: string | null | undefined): number | null {
   return Number.isNaN(value) ? null : value;
 }
 
-function total(counts: Counts | undefined): number {
+function total(counts: Counts | null | undefined): number {
   return Object.values(counts ?? {}).reduce<number>((sum, one) => sum + (one ?? 0), 0);
 }
 
@@ -113,14 +115,17 @@ class Builder {
       const node = this.node(path);
       node.graph = step;
       node.order = block * 1_000_000 + step.level * 10_000 + step.index;
+      node.starts = step.kind === "workflow" && !step.for_each && !step.repeat;
       if (step.for_each || step.repeat) {
         // The graph counts the items of all instances: where there are several, each has its own from its rows.
         if (itemsAbove(path).length === 0) {
-          node.counts = step.items;
-          node.total = Math.max(step.items_total ?? 0, total(step.items), this.many.get(path) ?? 0);
+          node.counts = step.items ?? undefined;
+          node.total = Math.max(total(step.items), this.many.get(path) ?? 0);
         } else node.total = this.many.get(path);
         for (const child of [...node.children]) {
-          if (child.kind === "item") for (const inner of step.blocks) this.plan(graph, inner, child.path);
+          if (child.kind !== "item") continue;
+          child.starts = step.kind === "workflow";
+          for (const inner of step.blocks) this.plan(graph, inner, child.path);
         }
       } else for (const inner of step.blocks) this.plan(graph, inner, path);
     }
@@ -169,7 +174,7 @@ export function crowded(graph: Graph | undefined, rows: Iterable<Row>): Map<stri
   for (const block of graph?.blocks ?? []) {
     for (const step of block.steps) {
       if (block.parent !== undefined || block.kind !== "steps" || !step.for_each) continue;
-      const count = Math.max(step.items_total ?? 0, total(step.items));
+      const count = total(step.items);
       items.set(step.name, Math.max(items.get(step.name) ?? 0, count));
     }
   }
@@ -205,7 +210,8 @@ export function opensItself(node: Node): boolean {
   );
 }
 
-export type Line = { node: Node; depth: number; open: boolean; of: number; at: number; heat?: boolean };
+/** `inset`: what stands below the line of a node, over the whole width: the map of its items, or the run it started. */
+export type Line = { node: Node; depth: number; open: boolean; of: number; at: number; inset?: "heat" | "child" };
 
 /** The lines of the outline: nodes whose ancestors are all open. `folds` holds what a person has set. */
 export function lines(
@@ -217,12 +223,12 @@ export function lines(
   const visit = (all: readonly Node[], depth: number): void => {
     const shown = all.filter((node) => keep(node) || node.children.some(deep));
     shown.forEach((node, at) => {
-      const heat = isFan(node);
-      const can = node.children.length > 0 || heat;
-      const open = can && (folds.get(node.path) ?? (heat || opensItself(node)));
+      const inset = isFan(node) ? "heat" : isChild(node) ? "child" : undefined;
+      const own = inset === "heat" || opensItself(node) || (inset === "child" && (node.active || node.failed));
+      const open = canOpen(node) && (folds.get(node.path) ?? own);
       found.push({ node, depth, open, of: shown.length, at: at + 1 });
       if (!open) return;
-      if (heat) found.push({ node, depth: depth + 1, open: false, of: 1, at: 1, heat: true });
+      if (inset) found.push({ node, depth: depth + 1, open: false, of: 1, at: 1, inset });
       visit(node.children, depth + 1);
     });
   };
@@ -234,6 +240,16 @@ export function lines(
 /** Whether a node stands for more items than are drawn. */
 export function isFan(node: Node): boolean {
   return node.children.length === 0 && (node.total ?? 0) > ITEMS_DRAWN;
+}
+
+/** Whether a node stands for a run of its own, which it has started. */
+export function isChild(node: Node): boolean {
+  return node.starts === true && node.task !== undefined && node.state !== "skipped" && node.state !== "pending";
+}
+
+/** Whether something is shown below a node when it is unfolded. */
+export function canOpen(node: Node): boolean {
+  return node.children.length > 0 || isFan(node) || isChild(node);
 }
 
 /** The span of time that the timeline shows. */
