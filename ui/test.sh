@@ -23,7 +23,8 @@ node --test --test-reporter=dot e2e/size.test.mjs
 [ -x "$KAPELLE" ] || skip " in a browser" "$KAPELLE: make build"
 KAPELLE=$(cd "$(dirname "$KAPELLE")" && pwd)/$(basename "$KAPELLE")
 export CHROMIUM KAPELLE
-if [ "${1:-}" = shots ]; then
-    exec node e2e/shots.mjs
-fi
-exec node --test --test-concurrency=1 --test-reporter=spec e2e/pages.test.mjs e2e/stories.test.mjs e2e/console.test.mjs
+case ${1:-} in
+    shots | pictures) exec node "e2e/$1.mjs" ;;
+esac
+exec node --test --test-concurrency=1 --test-reporter=spec \
+    e2e/pages.test.mjs e2e/stories.test.mjs e2e/console.test.mjs e2e/first.test.mjs e2e/speed.test.mjs

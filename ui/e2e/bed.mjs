@@ -1,7 +1,7 @@
 // A real server in a folder of its own, a signed-in browser, and what no page may do: reports of the CSP, requests to
 // other hosts, errors of scripts.
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -69,7 +69,28 @@ export async function browser() {
     executablePath: process.env.CHROMIUM,
     args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
   });
+  if (process.env.KAPELLE_UI_DIST) instead(made, process.env.KAPELLE_UI_DIST);
   return made;
+}
+
+const KINDS = { js: "text/javascript", css: "text/css", svg: "image/svg+xml", html: "text/html" };
+
+/** Has all contexts of a browser take the console from a folder, with the headers that the server gives its own. */
+function instead(chrome, folder) {
+  const make = chrome.newContext.bind(chrome);
+  chrome.newContext = async (options) => {
+    const context = await make(options);
+    await context.route(/\/ui\//, async (route) => {
+      const { pathname, origin } = new URL(route.request().url());
+      const own = join(folder, pathname.slice("/ui/".length));
+      const path = /\.\w+$/.test(pathname) && existsSync(own) ? own : join(folder, "index.html");
+      const { headers } = await fetch(`${origin}/ui/`);
+      const contentType = KINDS[path.split(".").at(-1)];
+      const policy = { "content-security-policy": headers.get("content-security-policy") };
+      await route.fulfill({ body: readFileSync(path), headers: { ...policy, "content-type": contentType } });
+    });
+    return context;
+  };
 }
 
 /** A signed-in page that notes what pages may not do in `faults`. */
@@ -85,7 +106,7 @@ export async function signedIn(chrome, server, { width = 1440, height = 900, col
       );
     });
   });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(`error: ${error}`));
   page.on("request", (request) => {

@@ -5,6 +5,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { browser, serve, signedIn } from "./bed.mjs";
+import { within } from "./measure.mjs";
 import { provider } from "./provider.mjs";
 import { ASKS, HOSTILE } from "./sample.mjs";
 
@@ -27,6 +28,17 @@ import time
 while True:
     print(${JSON.stringify(word)}, flush=True)
     time.sleep(0.2)
+`;
+
+const HARM = `# ---
+# description: Writes what it was given, and fails with it
+# mode: task
+# input: { type: object, required: [text], properties: { text: { type: string } } }
+# ---
+import json, sys
+text = json.load(sys.stdin)["text"]
+print(text, file=sys.stderr)
+raise ValueError(text)
 `;
 
 let server, chrome, models;
@@ -203,15 +215,46 @@ test("a new worker is there in seconds, its log is live, and it is restarted", a
   const { page, open } = await tab(t);
   await open("/workers?view=scripts");
   const file = join(server.folder, "workers/ticker.py");
+  const began = performance.now();
   writeFileSync(file, TICKS("tick of the first"));
   t.after(() => rmSync(file, { force: true }));
-  await page.getByRole("link", { name: "ticker" }).click({ timeout: 10_000 });
+  const link = page.getByRole("link", { name: "ticker" });
+  await link.waitFor();
+  within(t, "a new script is on the page after", performance.now() - began, 2_000);
+  await link.click();
   const log = page.getByRole("log");
   await log.getByText("tick of the first").first().waitFor();
   await page.getByRole("button", { name: "Restart", exact: true }).click();
   await page.getByText("ticker is restarted").waitFor();
+  await page.getByText("by hand, in the console").first().waitFor();
   await page.getByLabel("Lines with").fill("no such line");
   await page.getByText(/^0 of/).waitFor();
+});
+
+test("what a script writes and fails with is text, in its log and its task, as is the question of an approval", async (t) => {
+  const { page, open } = await tab(t);
+  const file = join(server.folder, "workers/harm.py");
+  writeFileSync(file, HARM);
+  t.after(() => rmSync(file, { force: true }));
+  await open("/workers?view=scripts");
+  await page.getByRole("link", { name: "harm" }).waitFor();
+  const task = await done("POST", "/api/v1/tasks?wait_ms=15000", {
+    worker: "harm",
+    input: { text: HOSTILE },
+    retry: { max_attempts: 1 },
+  });
+  assert.equal(task.state, "failed");
+  const asks = await server.run(ASKS.replace('"Send the report?"', JSON.stringify(HOSTILE)), {}, false);
+  const shows = [`/tasks/${task.id}`, "/workers/harm", "/inbox", `/runs/${asks}?step=approve`];
+  for (const path of [...shows, "/dead", "/tasks", "/monitor"]) {
+    await open(path);
+    const text = page.getByText("<script>window.harmed=1</script>").first();
+    if (shows.includes(path)) await text.waitFor().catch(() => assert.fail(`${path} does not show the text`));
+    const shown = await page.locator("main").textContent();
+    assert.ok(!shown.includes("\u001b") && !shown.includes("\u202e"), `${path}: control characters are written out`);
+  }
+  assert.equal(await page.evaluate(() => window.harmed), undefined);
+  await server.ask("POST", `/api/v1/runs/${asks}/cancel`, {});
 });
 
 test("a script that cannot start says why, with the command that mends it", async (t) => {
@@ -285,8 +328,12 @@ test("a key is made, shown once, and revoked; the act is in the audit trail", as
   await open("/access");
   await page.getByRole("button", { name: "Make a key" }).click();
   await page.getByLabel("Name").fill("board");
+  await page.getByLabel("Role").selectOption("worker");
+  await page.getByLabel("May also submit tasks").check();
   await page.getByLabel("Role").selectOption("viewer");
+  assert.equal(await page.getByLabel("May also submit tasks").count(), 0);
   await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByText("This is the only time that it is shown").waitFor();
   const secret = (await page.getByRole("dialog").textContent()).match(/kap_[0-9a-f]+/)?.[0];
   assert.ok(secret, "the secret is shown");
   assert.equal((await server.ask("GET", "/api/v1/me", undefined, secret)).body.role, "viewer");
@@ -300,6 +347,25 @@ test("a key is made, shown once, and revoked; the act is in the audit trail", as
   await page.getByText("key.revoke").first().waitFor();
   await page.getByRole("button", { name: "Verify" }).click();
   await page.getByText("The trail is whole").waitFor();
+});
+
+test("a key of a host that may submit is made in the console, and submits", async (t) => {
+  const { page, open } = await tab(t);
+  await open("/access");
+  await page.getByRole("button", { name: "Make a key" }).click();
+  await page.getByLabel("Name").fill("station");
+  await page.getByLabel("Role").selectOption("worker");
+  await page.getByLabel("May also submit tasks").check();
+  await page.getByRole("button", { name: "Make it" }).click();
+  await page.getByText("This is the only time that it is shown").waitFor();
+  const secret = (await page.getByRole("dialog").textContent()).match(/kap_[0-9a-f]+/)?.[0];
+  const sent = await server.ask("POST", "/api/v1/tasks", { worker: "log", input: { message: "m" } }, secret);
+  assert.equal(sent.status, 201, JSON.stringify(sent.body));
+  await page.getByRole("button", { name: "I have it" }).click();
+  await page
+    .getByRole("row", { name: /station/ })
+    .getByText("may submit")
+    .waitFor();
 });
 
 test("a viewer is told which role may, on every page", async (t) => {

@@ -27,9 +27,11 @@ function streamed(response, model, content, holds) {
   else rest();
 }
 
-/** Starts the provider. `answer`: what it answers; while `hold` is set, streams stop half-way until `release`. */
+/**
+ * Starts the provider. `answer`: what it answers; while `hold` is set, streams stop half-way until `release`. From
+ * the request with the number `holdFrom` on, answers are held until then. */
 export async function provider() {
-  const state = { answer: "{}", hold: false, asked: 0, streams: 0 };
+  const state = { answer: "{}", hold: false, holdFrom: Number.POSITIVE_INFINITY, asked: 0, streams: 0 };
   let held = [];
   const server = createServer((request, response) => {
     let body = "";
@@ -41,7 +43,7 @@ export async function provider() {
       state.asked += 1;
       if (stream) state.streams += 1;
       if (stream) streamed(response, model, state.answer, state.hold ? held : null);
-      else if (state.hold) held.push(() => whole(response, model, state.answer));
+      else if (state.hold || state.asked >= state.holdFrom) held.push(() => whole(response, model, state.answer));
       else whole(response, model, state.answer);
     });
   });
@@ -49,6 +51,7 @@ export async function provider() {
   const url = `http://127.0.0.1:${server.address().port}/v1`;
   const release = () => {
     state.hold = false;
+    state.holdFrom = Number.POSITIVE_INFINITY;
     for (const go of held) go();
     held = [];
   };

@@ -51,6 +51,22 @@ steps:
   nap: { needs: [one], worker: sleep, with: { ms: 120000 } }
 `;
 
+/** 1,000 steps in 50 levels of 20. */
+export const LONG = `name: long
+steps:
+${Array.from({ length: 1_000 }, (_, at) => {
+  const needs = at < 20 ? "" : `needs: [s${at - 20}], `;
+  return `  s${at}: { ${needs}worker: log, with: { message: "${at}" } }`;
+}).join("\n")}
+`;
+
+/** About 320 items a second, with three events each. */
+export const STREAM = `name: stream
+inputs: { type: object, properties: { n: { type: integer, default: 3000 } } }
+steps:
+  each: { for_each: "\${{ range(inputs.n) | list }}", max_parallel: 8, worker: sleep, with: { ms: 24 } }
+`;
+
 /** Text that would do harm where it is read as anything but text. */
 export const HOSTILE = `</textarea><script>window.harmed=1</script><img src=x onerror="window.harmed=1">\u001b[31mred\u001b[0m \u202egpj.exe`;
 
