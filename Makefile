@@ -11,7 +11,7 @@ TARGET ?= all
 SECONDS ?= 900
 
 .PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench peers sim graphs power-loss crash crash-hosts \
-	crash-hosts-sdk spawns schema browser abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference fuzz clean
+	crash-hosts-sdk spawns schema browser ui-test shots pictures abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference fuzz clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ ui-test: build ## the web UI: types, lints, unit tests, every page in a browser
 
 shots: build ## pictures of every page of the web UI at three widths, light and dark; SHOTS=FOLDER
 	@KAPELLE_TEST_REQUIRE=1 SHOTS="$(abspath $(SHOTS))" ./ui/test.sh shots
+
+pictures: build ## the pictures of the web UI in docs/images, which the README shows
+	@KAPELLE_TEST_REQUIRE=1 ./ui/test.sh pictures
 
 run: build ## serve, and analyse a sample document; DOCUMENT=path takes another, ONCE=1 ends after it
 	@DOCUMENT="$(DOCUMENT)" ONCE="$(ONCE)" LISTEN="$(LISTEN)" ./dev/run.sh
