@@ -245,8 +245,8 @@ test("what a script writes and fails with is text, in its log and its task, as i
   });
   assert.equal(task.state, "failed");
   const asks = await server.run(ASKS.replace('"Send the report?"', JSON.stringify(HOSTILE)), {}, false);
-  const shows = [`/tasks/${task.id}`, "/workers/harm", "/inbox", `/runs/${asks}?step=approve`];
-  for (const path of [...shows, "/dead", "/tasks", "/monitor"]) {
+  const shows = [`/tasks/${task.id}`, "/workers/harm", "/inbox"];
+  for (const path of [...shows, `/runs/${asks}?step=approve`, "/dead", "/tasks", "/monitor"]) {
     await open(path);
     const text = page.getByText("<script>window.harmed=1</script>").first();
     if (shows.includes(path)) await text.waitFor().catch(() => assert.fail(`${path} does not show the text`));
