@@ -1,8 +1,8 @@
 //! Backups of a folder, made while a server may work on it.
 //!
 //! The database is copied as of one moment. The files that its rows refer to are written before these rows and never
-//! changed, so the files that are there after the copy are complete for it. Logs, caches and the session log are left
-//! out: a restored folder begins new ones.
+//! changed, so the files that are there after the copy are complete for it. The history for charts is copied beside it.
+//! Logs, caches and the session log are left out: a restored folder begins new ones.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use kapelle_core::Timestamp;
-use kapelle_store::{SqliteReader, private};
+use kapelle_store::{SqliteReader, StoreError, history::History, private};
 
 use crate::{
     backup_manifest::{Listed, Manifest, copy, fault, hash, sync_folder},
@@ -36,6 +36,7 @@ pub fn back_up(data: &Path, target: &Path, with_token: bool, now: Timestamp) -> 
     reader.copy_to(&database)?;
     let (bytes, sha256) = hash(&database)?;
     manifest.files.push(Listed { path: DATABASE.to_owned(), bytes, sha256 });
+    copy_history(data, target, &mut manifest)?;
     copy_blobs(data, target, &mut manifest)?;
     let mut small = vec![host_ids::FILE, trail::KEY_FILE];
     small.extend(with_token.then_some(secrets::TOKEN_FILE));
@@ -46,6 +47,24 @@ pub fn back_up(data: &Path, target: &Path, with_token: bool, now: Timestamp) -> 
     sync_folder(&target.join(BLOBS))?;
     manifest.write(target)?;
     Ok(manifest)
+}
+
+/// Copies the history for charts. One that cannot be read is left out: a server would replace it by an empty one, too.
+fn copy_history(data: &Path, target: &Path, manifest: &mut Manifest) -> Result<(), Error> {
+    let copy = target.join(History::FILE);
+    match History::copy(data, &copy) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            let (bytes, sha256) = hash(&copy)?;
+            manifest.files.push(Listed { path: History::FILE.to_owned(), bytes, sha256 });
+            Ok(())
+        }
+        Err(full @ StoreError::Full(_)) => Err(full.into()),
+        Err(error) => {
+            tracing::warn!(%error, "the history for charts is not in the backup, because it cannot be read");
+            fs::remove_file(&copy).map_err(|error| fault(&copy, &error))
+        }
+    }
 }
 
 /// Makes the target, and refuses one that holds files or lies in the data folder.

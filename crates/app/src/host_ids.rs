@@ -14,6 +14,18 @@ pub(crate) const FILE: &str = "host-numbers";
 /// Numbers that are reserved at once, so that not every host costs a write.
 const BLOCK: u32 = 100;
 
+/// Numbers that a restore leaves out at least.
+const SKIPPED: u32 = 10_000;
+
+/// Lets the numbers of a folder go on at `floor`, or well beyond the last one, whichever is higher.
+///
+/// # Errors
+/// When it cannot be stored.
+pub(crate) fn skip(folder: &Path, floor: u32) -> io::Result<()> {
+    let last = HostIds::read(folder).last().saturating_add(SKIPPED).max(floor);
+    private::at_own_place(&folder.join(FILE), format!("{last}\n").as_bytes())
+}
+
 /// The numbers of worker hosts.
 #[derive(Debug)]
 pub struct HostIds {
@@ -28,6 +40,10 @@ impl HostIds {
         let file = folder.join(FILE);
         let last = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         HostIds { file, given: Mutex::new((last, last)) }
+    }
+
+    fn last(&self) -> u32 {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Returns an unused number.
@@ -62,5 +78,9 @@ mod tests {
             last = next;
         }
         assert!(HostIds::read(folder.path()).next().unwrap() > last);
+        skip(folder.path(), 50_000).unwrap();
+        assert_eq!(HostIds::read(folder.path()).next().unwrap(), 50_001);
+        skip(folder.path(), 7).unwrap();
+        assert!(HostIds::read(folder.path()).next().unwrap() > 50_001 + SKIPPED);
     }
 }

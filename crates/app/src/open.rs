@@ -61,8 +61,8 @@ pub struct Parts {
     /// The application that is made of these parts, for workers that submit tasks.
     #[cfg(feature = "reach")]
     pub(crate) home: crate::reach::Home,
-    /// Whether the folder comes from a backup, so that the attempts of worker hosts are voided, too.
-    pub restored: bool,
+    /// The lowest id of a folder that comes from a backup, in which the attempts of worker hosts are voided, too.
+    pub restored: Option<i64>,
 }
 
 impl Parts {
@@ -84,7 +84,7 @@ impl Parts {
             session: false,
             #[cfg(feature = "reach")]
             home: crate::reach::Home::default(),
-            restored: false,
+            restored: None,
         }
     }
 
@@ -133,7 +133,9 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         options.queues.values_mut().for_each(|queue| queue.slots = 0);
     }
     options.session = parts.session;
-    options.voids_hosts = parts.restored;
+    options.voids_hosts = parts.restored.is_some();
+    let mut opening = OpenOptions::default();
+    opening.ids_from = parts.restored;
     let (gateway, catalogue, problems) = parts.catalogue()?;
     let shipped = parts.shipped(&gateway)?;
     let registry = register(&mut parts, &gateway, (&shipped, &catalogue));
@@ -146,7 +148,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     #[cfg(feature = "reach")]
     home.expect();
     let Parts { folder, config, clock, middleware, session, idle, workers, .. } = parts;
-    let (store, reader) = SqliteStore::open(&folder, OpenOptions::default())?;
+    let (store, reader) = SqliteStore::open(&folder, opening)?;
     let blobs = Arc::new(Blobs::open(&folder)?);
     let spilled = Arc::clone(&blobs);
     let engine_parts = kapelle_engine::Parts {

@@ -14,9 +14,16 @@ use crate::{
     backup::BLOBS,
     backup_manifest::{Manifest, copy, fault, sync_folder},
     error::Error,
+    host_ids,
     open::{Parts, open},
     secrets,
 };
+
+/// 2026-01-01, in milliseconds: the moment at which the ids of restored folders would begin.
+const BEGINNING_MS: i64 = 1_767_225_600_000;
+/// Ids for each second since then. Folders that are restored from one backup one after the other have no id in common,
+/// unless more were drawn than that.
+const IDS_A_SECOND: i64 = 10_000;
 
 /// Suffix of the folder in which a restore is prepared.
 const PART: &str = ".restoring";
@@ -41,8 +48,8 @@ pub struct Restored {
 }
 
 /// Restores a backup as the folder of `parts`, which must be absent or empty. Every file is compared with its hash. The
-/// attempts that were in progress are voided, also those of worker hosts: their reports count no more. Must be called
-/// within a tokio runtime.
+/// attempts that were in progress are voided, also those of worker hosts: their reports count no more. Ids go on far
+/// beyond those of the backup, because the ids made since it are unknown. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// When the backup is incomplete or damaged, or the folder holds files.
@@ -77,7 +84,10 @@ pub async fn restore(backup: &Path, mut parts: Parts) -> Result<Restored, Error>
 /// found.
 async fn fill(backup: &Path, manifest: &Manifest, mut parts: Parts) -> Result<(u64, Recovered), Error> {
     copy_all(backup, &parts.folder, manifest)?;
-    (parts.idle, parts.session, parts.restored) = (true, false, true);
+    let seconds = (parts.clock.now().0 - BEGINNING_MS).max(0) / 1_000;
+    host_ids::skip(&parts.folder, u32::try_from(seconds).unwrap_or(u32::MAX / 2))
+        .map_err(|error| fault(&parts.folder, &error))?;
+    (parts.idle, parts.session, parts.restored) = (true, false, Some(seconds.saturating_mul(IDS_A_SECOND)));
     let app = open(parts).await?;
     let work = app.open_work();
     let recovered = app.engine().recovered();

@@ -44,4 +44,4 @@ pub use mem::{Fault, MemReader, MemStore};
 pub use progress::{Attention, ProgressReader, StepProgress, StepTotals};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};
-pub use sqlite::{Holder, OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};
+pub use sqlite::{Holder, IDS_SKIPPED, OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};

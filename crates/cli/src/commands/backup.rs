@@ -25,8 +25,8 @@ pub struct Args {
 }
 
 const AFTER: &str = "\
-The copy holds the database as of one moment, the files that it refers to, the numbers of worker hosts and the key of the
-audit trail. Logs and caches are left out. `manifest.json` is written last: a backup without it is refused by `kapelle restore`.";
+The copy holds the database as of one moment, the files that it refers to, the history for charts, the numbers of worker
+hosts and the key of the audit trail. Logs and caches are left out. `manifest.json` is written last: a backup without it is refused by `kapelle restore`.";
 
 /// Runs the verb.
 ///

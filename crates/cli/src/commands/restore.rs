@@ -23,7 +23,7 @@ pub struct Args {
 const AFTER: &str = "\
 Every file is compared with its hash first. The folder appears at the end, whole or not at all. Attempts that were in
 progress when the backup was made are void, also those of worker hosts: their tasks begin again. Work that ended after
-the backup was made is open again, so its effects may happen twice. Stop the old server before you start the new one.";
+the backup was made is open again, so its effects may happen twice. New ids continue far beyond those of the backup. Stop the old server before you start the new one.";
 
 /// Runs the verb.
 ///

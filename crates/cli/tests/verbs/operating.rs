@@ -55,10 +55,22 @@ fn token(place: &Place) -> String {
 }
 
 fn submit(place: &Place, count: usize) {
+    submit_to(place, ".kapelle", count);
+}
+
+fn submit_to(place: &Place, data: &str, count: usize) {
     for number in 0..count {
-        let said = place.kapelle(&["submit", "log", "--input", &format!("message={number}"), "--delay", "1h"]);
+        let input = format!("message={number}");
+        let said = place.kapelle(&["submit", "log", "--input", &input, "--delay", "1h", "--data", data]);
         assert_eq!(said.code, 0, "{said:?}");
     }
+}
+
+/// Returns the numbers of all tasks.
+fn ids(runtime: &tokio::runtime::Runtime, client: &Client) -> Vec<i64> {
+    let listed: Value = runtime.block_on(client.get("/api/v1/tasks?limit=100")).unwrap();
+    let tasks = listed["tasks"].as_array().unwrap().iter();
+    tasks.map(|task| task["id"].as_str().unwrap().trim_start_matches("task_").parse().unwrap()).collect()
 }
 
 fn tasks(place: &Place, data: &str) -> usize {
@@ -85,6 +97,7 @@ fn a_backup_of_a_working_server_is_restored_whole_and_its_attempts_are_void() {
     place.kapelle(&["backup", "copy"]).refused(2, &["holds files already", "name a new or empty folder"]);
     place.kapelle(&["backup", ".kapelle/inside"]).refused(2, &["lies in the data folder itself"]);
     submit(&place, 2);
+    let before = ids(&runtime, &client);
     served.end();
 
     let said = place.kapelle(&["restore", "copy", "--data", "again", "--json"]);
@@ -103,6 +116,15 @@ fn a_backup_of_a_working_server_is_restored_whole_and_its_attempts_are_void() {
     let late = json!({ "lease_token": lease, "output": {} });
     let refused = runtime.block_on(client.post::<Value>("/api/v1/tasks/task_4/succeed", &late));
     assert!(refused.is_err() || refused.as_ref().unwrap().to_string().contains("lease_lost"), "{refused:?}");
+    // The tasks made after the backup had ids that the restored folder does not know: it gives none of them again, and
+    // neither does a folder that is restored from the same backup later.
+    submit_to(&place, "again", 2);
+    let after = ids(&runtime, &client);
+    let fresh: Vec<&i64> = after.iter().filter(|id| **id > 1_000_000_000).collect();
+    assert_eq!((before.len(), after.len(), fresh.len()), (6, 6, 2), "{before:?} {after:?}");
+    let host: Value = runtime.block_on(client.post("/api/v1/hosts", &json!({ "workers": ["far"] }))).unwrap();
+    let number = host["id"].as_str().unwrap().split('_').nth(1).unwrap().parse::<u32>().unwrap();
+    assert!(number > 10_000, "{host}");
     served.end();
 
     let said = place.kapelle(&["backup", "with", "--with-token"]);

@@ -52,6 +52,22 @@ fn pruned_ids_are_not_given_again_after_a_restart() {
 }
 
 #[test]
+fn a_restored_folder_gives_no_id_that_was_given_since_the_backup() {
+    let scratch = Scratch::new();
+    let (mut store, _) = open(scratch.path());
+    add(&mut store, 1);
+    drop(store);
+    for (floor, first) in [(5_000_000_000, 5_000_000_000), (0, 6_000_000_000), (5_000_000_000, 7_000_000_000)] {
+        let options = OpenOptions { ids_from: Some(floor), ..OpenOptions::default() };
+        drop(SqliteStore::open(scratch.path(), options).unwrap());
+        let (mut store, _) = open(scratch.path());
+        for kind in [IdKind::Task, IdKind::Run, IdKind::Call, IdKind::Payload, IdKind::Version] {
+            assert_eq!(store.ids(kind, 1).unwrap(), first, "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn a_second_writer_is_refused_and_told_who_has_the_folder() {
     let scratch = Scratch::new();
     let first = open(scratch.path());

@@ -9,10 +9,8 @@ use kapelle_core::TenantId;
 use rusqlite::{Connection, params};
 
 use super::figures::Figures;
-use crate::error::StoreError;
+use crate::{error::StoreError, sqlite::copy_database};
 
-/// The file in the folder of the state.
-const FILE: &str = "history.db";
 /// The version of the tables; tables of another one are dropped.
 const VERSION: i64 = 1;
 /// Rows of one read.
@@ -109,18 +107,34 @@ pub struct History {
 }
 
 impl History {
+    /// The name of the file in the folder of the state.
+    pub const FILE: &str = "history.db";
+
+    /// Copies the history of a folder, as of one moment, to a new file. Others may write meanwhile. Returns false when the
+    /// folder has none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the target exists or cannot be written, [`StoreError::Full`], and faults of the database.
+    pub fn copy(folder: &Path, target: &Path) -> Result<bool, StoreError> {
+        let source = folder.join(History::FILE);
+        if !source.is_file() {
+            return Ok(false);
+        }
+        copy_database(&source, target).map(|()| true)
+    }
+
     /// Opens the history of a folder. A file that is damaged, or of another version, is replaced by an empty one.
     ///
     /// # Errors
     /// When the file cannot be made.
     pub fn open(folder: &Path) -> Result<History, StoreError> {
-        let path = folder.join(FILE);
+        let path = folder.join(History::FILE);
         let fault = |error: rusqlite::Error| StoreError::Io { path: path.clone(), message: error.to_string() };
         let conn = match ready(&path) {
             Ok(conn) => conn,
             Err(_) => {
                 for ending in ["", "-wal", "-shm"] {
-                    let _ = std::fs::remove_file(folder.join(format!("{FILE}{ending}")));
+                    let _ = std::fs::remove_file(folder.join(format!("{}{ending}", History::FILE)));
                 }
                 ready(&path).map_err(fault)?
             }
@@ -298,6 +312,18 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_holds_what_was_written_and_a_folder_without_history_has_none() {
+        let (folder, place) = (Scratch::new(), Scratch::new());
+        let target = place.path().join(History::FILE);
+        assert!(!History::copy(folder.path(), &target).unwrap() && !target.exists());
+        let history = History::open(folder.path()).unwrap();
+        history.write(&[point(50_000, "a", 3)], 60_000).unwrap();
+        assert!(History::copy(folder.path(), &target).unwrap());
+        let copied = History::open(place.path()).unwrap();
+        assert_eq!(ended(&copied, Resolution::Hour), [(0, "a".to_owned(), 3)]);
+    }
+
+    #[test]
     fn what_is_too_old_is_deleted_and_the_file_is_bounded() {
         let folder = Scratch::new();
         let history = History::open(folder.path()).unwrap();
@@ -316,7 +342,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_replaced() {
         let folder = Scratch::new();
-        std::fs::write(folder.path().join(FILE), vec![7; 8_192]).unwrap();
+        std::fs::write(folder.path().join(History::FILE), vec![7; 8_192]).unwrap();
         let history = History::open(folder.path()).unwrap();
         history.write(&[point(0, "a", 1)], 0).unwrap();
         assert_eq!(ended(&history, Resolution::Hour).len(), 1);

@@ -21,11 +21,16 @@ impl SqliteReader {
     /// # Errors
     /// [`StoreError::Io`] when the file exists or cannot be written, [`StoreError::Full`], and faults of the database.
     pub fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
-        let io = |error: std::io::Error| StoreError::Io { path: target.to_owned(), message: error.to_string() };
-        private::options().write(true).create_new(true).open(target).map_err(io)?;
-        copy(self.path(), target).map_err(|trouble| trouble.explain(target))?;
-        File::open(target).and_then(|file| file.sync_all()).map_err(io)
+        copy_database(self.path(), target)
     }
+}
+
+/// Copies a database, as of one moment, to a new file, which is synced.
+pub(crate) fn copy_database(source: &Path, target: &Path) -> Result<(), StoreError> {
+    let io = |error: std::io::Error| StoreError::Io { path: target.to_owned(), message: error.to_string() };
+    private::options().write(true).create_new(true).open(target).map_err(io)?;
+    copy(source, target).map_err(|trouble| trouble.explain(target))?;
+    File::open(target).and_then(|file| file.sync_all()).map_err(io)
 }
 
 /// Copies in one step, so that every page belongs to one commit: the copy reads one snapshot of the log.

@@ -3,7 +3,10 @@
 
 use rusqlite::Connection;
 
-use super::fault::{Sql, Trouble};
+use super::{
+    fault::{Sql, Trouble},
+    open::IDS_SKIPPED,
+};
 use crate::contract::IdKind;
 
 /// The next number of each sequence, in memory and in the database.
@@ -29,6 +32,12 @@ impl Ids {
             return Err(Trouble::Damaged("a sequence of ids is missing".to_owned()));
         }
         Ok(Ids { next, stored: next })
+    }
+
+    /// Lets every sequence go on at `floor`, or [`IDS_SKIPPED`] beyond its last id, whichever is higher.
+    pub fn skip(conn: &Connection, floor: i64) -> Sql<()> {
+        conn.execute("UPDATE sequence SET next = max(next + ?1, ?2)", (IDS_SKIPPED, floor))?;
+        Ok(())
     }
 
     /// Draws `n` consecutive numbers and returns the first.

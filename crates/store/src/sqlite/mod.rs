@@ -36,8 +36,9 @@ mod task;
 mod task_queries;
 mod version;
 
+pub(crate) use copy::copy_database;
 pub use lock::{Holder, lock_holder};
-pub use open::{OpenOptions, sqlite_version};
+pub use open::{IDS_SKIPPED, OpenOptions, sqlite_version};
 pub use reader::SqliteReader;
 pub use schema::SCHEMA;
 pub use store::SqliteStore;

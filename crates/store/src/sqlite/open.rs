@@ -29,6 +29,9 @@ const SQLITE_NEEDED: i32 = 3_051_003;
 /// The name of the database in its folder.
 pub(super) const DATABASE: &str = "kapelle.db";
 
+/// The fewest ids that a restore leaves out of each sequence.
+pub const IDS_SKIPPED: i64 = 1_000_000_000;
+
 /// Options of opening a folder. The defaults are right for everything but tests.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -37,6 +40,9 @@ pub struct OpenOptions {
     pub checkpoint_pages: u32,
     /// Limit of reading connections.
     pub readers: usize,
+    /// The lowest id from now on, after a restore: every sequence goes on there, or [`IDS_SKIPPED`] beyond its last id,
+    /// whichever is higher, because the ids drawn since the backup are unknown.
+    pub ids_from: Option<i64>,
     /// File layer of SQLite to use: for tests that inject failures.
     #[doc(hidden)]
     pub vfs: Option<String>,
@@ -48,7 +54,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> OpenOptions {
-        OpenOptions { checkpoint_pages: 2_000, readers: 4, vfs: None, dangerous_no_sync: false }
+        OpenOptions { checkpoint_pages: 2_000, readers: 4, ids_from: None, vfs: None, dangerous_no_sync: false }
     }
 }
 
@@ -74,6 +80,9 @@ impl SqliteStore {
         let pages = Arc::new(AtomicU32::new(0));
         let conn = open_writer(&path, &options, &pages).map_err(explain)?;
         schema::migrate(&conn).map_err(explain)?;
+        if let Some(floor) = options.ids_from {
+            Ids::skip(&conn, floor).map_err(explain)?;
+        }
         let ids = Ids::load(&conn).map_err(explain)?;
         let blobs = Blobs::open(folder)?;
         let log = WriteAheadLog { pages, limit: options.checkpoint_pages, next: options.checkpoint_pages };
