@@ -140,7 +140,7 @@ fn a_crash_counts_as_an_attempt() {
             (json!({ "on": [] }), 1),
             (json!({ "on": ["timeout"] }), 1),
             (json!({ "max_attempts": 2 }), 2),
-            (json!({ "max_attempts": 5, "on": ["crashed"] }), 5),
+            (json!({ "max_attempts": 5, "on": ["crashed", "internal"] }), 5),
         ] {
             // A pool's process restarts after seconds; one case shows that its crashes count like others.
             if worker == "pooled" && retry.get("max_attempts") != Some(&json!(1)) {
@@ -152,7 +152,9 @@ fn a_crash_counts_as_an_attempt() {
                 (&json!("failed"), &json!(attempts)),
                 "{worker} {retry} {task}"
             );
-            assert_eq!(task["error"]["category"], "crashed", "{task}");
+            // A script that ends with an exit code has failed; one that a signal ends has crashed.
+            let category = if worker == "exit3" { "internal" } else { "crashed" };
+            assert_eq!(task["error"]["category"], category, "{task}");
         }
     }
 }

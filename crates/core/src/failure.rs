@@ -28,12 +28,12 @@ pub enum Category {
     Budget,
     /// A user or the run cancelled it.
     Cancelled,
-    /// The worker panicked, or its process died by itself.
+    /// The worker panicked, or its process was ended by a signal.
     Crashed,
     /// The host or the process was lost, and the cause is not known. It was silent for longer than its lease, stopped or
     /// restarted by somebody, or lost with the server's helper.
     LeaseLost,
-    /// A fault of Kapelle itself.
+    /// An exception of a worker without a category, a script that ends with an exit code, or a fault of Kapelle itself.
     Internal,
 }
 

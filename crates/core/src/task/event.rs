@@ -31,7 +31,7 @@ pub enum TaskEvent {
         at: Timestamp,
         /// Error of the attempt.
         error: Arc<TaskError>,
-        /// Whether the worker died of it.
+        /// Whether the attempt was lost.
         crashed: bool,
         /// Time of the failure.
         now: Timestamp,
@@ -39,9 +39,9 @@ pub enum TaskEvent {
     /// The task was given up.
     Failed {
         error: Arc<TaskError>,
-        /// Whether its workers died too often.
+        /// Whether too many attempts were lost.
         dead: bool,
-        /// Whether the worker died of the last attempt.
+        /// Whether the last attempt was lost.
         crashed: bool,
         at: Timestamp,
     },
@@ -168,7 +168,7 @@ impl Task {
         }
     }
 
-    /// Counts a crash apart from failures: a worker that dies says nothing about the task until it dies again.
+    /// Counts a lost attempt apart from failures: one says nothing about the task until there are more.
     fn count_failure(&mut self, crashed: bool) {
         if crashed {
             self.crashes += 1;

@@ -44,7 +44,7 @@ pub struct Task {
     pub epoch: u32,
     /// Failed attempts that count against `max_attempts`.
     pub failures: u32,
-    /// Attempts whose worker died while the server lived.
+    /// Attempts that were lost with their host or process while the server worked.
     pub crashes: u32,
     /// Number that rises with every committed change; a write names the one it read.
     pub revision: u32,
@@ -137,7 +137,7 @@ pub enum TaskState {
     /// It was given up.
     Failed {
         error: Arc<TaskError>,
-        /// Whether its workers died too often: a poison task.
+        /// Whether too many attempts were lost: a task that may end its workers.
         dead: bool,
         ended_at: Timestamp,
     },

@@ -37,7 +37,7 @@ pub struct Void {
 }
 
 impl Void {
-    /// Makes the task ready again. The server died with the worker, so the task is not blamed.
+    /// Makes the task ready again. The attempt ended with the server, so the task is not blamed.
     ///
     /// # Errors
     /// When the task is not Running.

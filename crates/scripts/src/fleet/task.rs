@@ -113,9 +113,14 @@ fn verdict(exit: &Exit, found: Result<Value, String>, last: &str) -> Result<Outp
         || {
             let words: String = last.chars().take(WORDS).collect();
             let words = if words.is_empty() { words } else { format!(": {words}") };
-            let lost = exit.cause == Some(Cause::HelperLost);
-            let category = if lost { Category::LeaseLost } else { Category::Crashed };
-            TaskError::new(category, format!("the process ended by {exit}{words}"))
+            match (&exit.cause, exit.code) {
+                (Some(Cause::HelperLost), _) => {
+                    TaskError::new(Category::LeaseLost, format!("the process was lost: {exit}{words}"))
+                }
+                // An exception of the script: it failed, and nothing killed it.
+                (None, Some(_)) => TaskError::new(Category::Internal, format!("the script failed with {exit}{words}")),
+                _ => TaskError::new(Category::Crashed, format!("the process was ended: {exit}{words}")),
+            }
         },
         TaskError::from,
     ))

@@ -98,7 +98,7 @@ impl Scripted {
         let mut result = self.primary(ctx, input).await;
         if let Err(error) = &mut result
             && ctx.tenant != TenantId::DEFAULT
-            && matches!(error.category, Category::Crashed | Category::Unavailable)
+            && matches!(error.category, Category::Crashed | Category::Unavailable | Category::Internal)
         {
             error.message = format!("{} cannot work at the moment; its log, on the server, says why", self.spec.name);
         }

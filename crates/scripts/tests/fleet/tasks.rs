@@ -39,7 +39,7 @@ async fn a_task_has_a_process_of_its_own() {
     let spec = place.worker_sink.get(TenantId::DEFAULT, &Name::new("echo")).unwrap().spec().clone();
     assert_eq!((spec.slots, spec.queue.as_str()), (3, "ml"));
     for (name, category, part) in [
-        ("fails", Category::Crashed, "exit code 4: what a pity"),
+        ("fails", Category::Internal, "the script failed with exit code 4: what a pity"),
         ("tells", Category::RateLimited, "slow"),
         ("mute", Category::InvalidOutput, "its last line is not JSON: expected value at line 1, column 1: hello"),
         ("slow", Category::Timeout, "longer than"),

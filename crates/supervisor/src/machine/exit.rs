@@ -14,7 +14,7 @@ pub enum Cause {
     Processes(u32),
     /// It was not ready in time.
     NotReady,
-    /// The helper that watched it died.
+    /// The helper that watched it ended.
     HelperLost,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Exit {
             (Some(Cause::Memory(limit)), _) => return write!(f, "it used more than {} MiB of memory", limit >> 20),
             (Some(Cause::Processes(limit)), _) => return write!(f, "it had more than {limit} processes"),
             (Some(Cause::NotReady), _) => return f.write_str("it was not ready in time"),
-            (Some(Cause::HelperLost), _) => return f.write_str("its watching process died"),
+            (Some(Cause::HelperLost), _) => return f.write_str("its watching process ended"),
             (None, Some(message)) => return write!(f, "it cannot be started: {message}"),
             (None, None) => {}
         }
