@@ -27,15 +27,20 @@ impl App {
         by.allow(Permission::Read)?;
         let words = given.by.unwrap_or_else(|| "worker".to_owned());
         let kinds = words.split(',').map(kind).collect::<Result<Vec<_>, _>>()?;
-        let since = given.since.as_deref().map(|text| history::time("since", text).map(Timestamp)).transpose()?;
+        let of = cost_sums::Selected {
+            since: given.since.as_deref().map(|text| history::time("since", text).map(Timestamp)).transpose()?,
+            run: filters::id(given.run)?,
+            model: given.model,
+            worker: given.worker,
+        };
         let (tenant, most) = (by.tenant, cursor::page_of(given.limit.or(Some(ROWS)), None)?.most);
         let everything = by.sees_all();
         let listed = self.list_for(tenant, move |app| {
             let reader = app.reader();
-            let rows = match (kinds.as_slice(), since) {
-                ([AccountKind::Tenant], None) if everything => reader.tenant_accounts(most)?.iter().map(cost).collect(),
-                ([kind], None) => reader.accounts(tenant, *kind, most)?.iter().map(cost).collect(),
-                (kinds, since) => cost_sums::of_calls(reader, tenant, kinds, since, most as usize)?,
+            let rows = match (kinds.as_slice(), of.is_all()) {
+                ([AccountKind::Tenant], true) if everything => reader.tenant_accounts(most)?.iter().map(cost).collect(),
+                ([kind], true) => reader.accounts(tenant, *kind, most)?.iter().map(cost).collect(),
+                (kinds, _) => cost_sums::of_calls(reader, tenant, kinds, &of, most as usize)?,
             };
             let by = kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
             Ok(api::CostReport { by, rows })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kapelle_api as api;
-use kapelle_core::{AccountKind, TenantId, Timestamp};
+use kapelle_core::{Account, AccountKind, RunId, TenantId, Timestamp};
 use kapelle_store::{CallFilter, CallRow, CallState, Page, Reader};
 
 use crate::{app_error::AppError, to_api};
@@ -13,7 +13,30 @@ const PAGE: u32 = 1_000;
 /// The most calls that one report sums up.
 const CALLS_MAX: usize = 200_000;
 
-/// Sums up the calls of a tenant since a time, the highest spending first; with days, the latest day first.
+/// The calls that a report sums up.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Selected {
+    pub since: Option<Timestamp>,
+    pub run: Option<RunId>,
+    pub model: Option<String>,
+    pub worker: Option<String>,
+}
+
+impl Selected {
+    /// Says whether no call is left out.
+    pub(crate) fn is_all(&self) -> bool {
+        *self == Selected::default()
+    }
+
+    fn has(&self, row: &CallRow) -> bool {
+        let of_worker = |worker: &String| {
+            row.payer.iter().any(|account| matches!(account, Account::Worker(name) if name == worker))
+        };
+        self.worker.as_ref().is_none_or(of_worker)
+    }
+}
+
+/// Sums up calls of a tenant, the highest spending first; with days, the latest day first.
 ///
 /// # Errors
 /// When there are too many calls, or the store fails.
@@ -21,20 +44,23 @@ pub(crate) fn of_calls(
     reader: &dyn Reader,
     tenant: TenantId,
     kinds: &[AccountKind],
-    since: Option<Timestamp>,
+    of: &Selected,
     most: usize,
 ) -> Result<Vec<api::Cost>, AppError> {
     let (mut sums, mut read, mut before) = (BTreeMap::new(), 0, None);
+    let filter = CallFilter { since: of.since, run: of.run, model: of.model.clone(), ..CallFilter::default() };
     'pages: loop {
-        let rows = reader.calls(tenant, &CallFilter { since, ..CallFilter::default() }, Page { before, most: PAGE })?;
+        let rows = reader.calls(tenant, &filter, Page { before, most: PAGE })?;
         let Some(last) = rows.last() else { break };
         before = Some(last.id.0);
         read += rows.len();
         for row in &rows {
-            if since.is_some_and(|since| row.at < since) {
+            if of.since.is_some_and(|since| row.at < since) {
                 break 'pages;
             }
-            add(&mut sums, kinds, row);
+            if of.has(row) {
+                add(&mut sums, kinds, row);
+            }
         }
         if read > CALLS_MAX {
             let message = format!("more than {CALLS_MAX} calls; expected a later time");

@@ -100,7 +100,7 @@ fn states<T: Copy>(given: Option<&str>, all: &[T], word: impl Fn(T) -> &'static 
     })
 }
 
-fn id<T: std::str::FromStr<Err = IdError>>(given: Option<String>) -> Result<Option<T>, AppError> {
+pub(crate) fn id<T: std::str::FromStr<Err = IdError>>(given: Option<String>) -> Result<Option<T>, AppError> {
     given.map(|text| text.parse()).transpose().map_err(|error: IdError| AppError::invalid(error.to_string()))
 }
 

@@ -66,7 +66,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("budgets set", &["kapelle budgets set day 10"]),
     ("budgets raise", &["kapelle budgets raise day 2.50"]),
     ("budgets reset", &["kapelle budgets reset day"]),
-    ("cost", &["kapelle cost", "kapelle cost --by worker,day --since 7d", "kapelle cost --export"]),
+    (
+        "cost",
+        &[
+            "kapelle cost",
+            "kapelle cost --by worker,day --since 7d",
+            "kapelle cost --worker translator --by model",
+            "kapelle cost --export",
+        ],
+    ),
     ("logs", &["kapelle logs run_1", "kapelle logs task_4"]),
     ("workers", &["kapelle workers"]),
     ("workers list", &["kapelle workers list"]),

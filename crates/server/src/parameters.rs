@@ -82,6 +82,9 @@ pub(crate) const SOCKET: Parameters = &[
 pub(crate) const COST: Parameters = &[
     ("by", "task, run, worker, queue, key, token, provider, model, tenant or day; several with commas"),
     ("since", "Only calls that began since this time"),
+    ("worker", "Only calls of this worker's tasks, or of the script of that name"),
+    ("run", "Only calls of this run's tasks"),
+    ("model", "Only calls of this model, as the provider calls it"),
     ("limit", "Rows at most, 1 to 1,000"),
 ];
 pub(crate) const CALLS: Parameters = &[

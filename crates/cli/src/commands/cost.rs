@@ -34,9 +34,15 @@ pub struct Args {
     /// its cost
     #[arg(long)]
     export: bool,
-    /// Export only the calls of this run
-    #[arg(long, requires = "export")]
+    /// Only calls of this worker's tasks, or of the script of that name
+    #[arg(long, value_name = "NAME", conflicts_with = "export")]
+    worker: Option<String>,
+    /// Only calls of this run
+    #[arg(long)]
     run: Option<String>,
+    /// Only calls of this model, as the provider calls it, such as gpt-4o-mini
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
 }
 
 fn kinds(words: &str) -> Result<String, String> {
@@ -68,11 +74,18 @@ fn since(text: &str) -> Result<String, String> {
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let session = ApiSession::reading(app)?;
     let api = session.api();
+    let run = args.run.as_deref().map(ids::run).transpose()?.map(|run| run.to_string());
     if args.export {
-        let run = args.run.as_deref().map(ids::run).transpose()?;
-        return export(app, api, run.map(|run| run.to_string())).await;
+        return export(app, api, (run, args)).await;
     }
-    let query = CostQuery { by: Some(args.by.clone()), since: args.since.clone(), limit: Some(args.limit) };
+    let query = CostQuery {
+        by: Some(args.by.clone()),
+        since: args.since.clone(),
+        worker: args.worker.clone(),
+        run,
+        model: args.model.clone(),
+        limit: Some(args.limit),
+    };
     let report = api.cost(query).await?;
     if app.out.json {
         app.out.print_json(&json!(report))?;
@@ -102,6 +115,11 @@ fn table(report: &CostReport) -> String {
 
 /// Reports that this kind of account has no calls, and names the views that have some.
 async fn nobody(api: &dyn Api, args: &Args) -> Result<String, Failure> {
+    if args.worker.is_some() || args.run.is_some() || args.model.is_some() {
+        let what = [("worker", &args.worker), ("run", &args.run), ("model", &args.model)];
+        let what = what.iter().filter_map(|(kind, name)| Some(format!("{kind} {}", name.as_ref()?)));
+        return Ok(format!("no model calls of {}", what.collect::<Vec<_>>().join(" and ")));
+    }
     if args.since.is_some() {
         return Ok("no model calls since then".to_owned());
     }
@@ -118,8 +136,9 @@ async fn nobody(api: &dyn Api, args: &Args) -> Result<String, Failure> {
     })
 }
 
-async fn export(app: &App, api: &dyn Api, run: Option<String>) -> Result<Code, Failure> {
-    let mut query = CallQuery { run, limit: Some(PAGE), ..CallQuery::default() };
+async fn export(app: &App, api: &dyn Api, (run, args): (Option<String>, &Args)) -> Result<Code, Failure> {
+    let (model, since) = (args.model.clone(), args.since.clone());
+    let mut query = CallQuery { run, model, since, limit: Some(PAGE), ..CallQuery::default() };
     loop {
         let page = api.calls(query.clone()).await?;
         for call in &page.calls {

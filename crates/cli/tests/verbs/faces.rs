@@ -58,6 +58,10 @@ const READS: &[(&[&str], Option<&str>)] = &[
     (&["cost"], Some("/api/v1/cost?by=worker&limit=50")),
     (&["cost", "--by", "day"], Some("/api/v1/cost?by=day&limit=50")),
     (
+        &["cost", "--worker", "mine", "--run", "run_1", "--model", "m"],
+        Some("/api/v1/cost?by=worker&worker=mine&run=run_1&model=m&limit=50"),
+    ),
+    (
         &["cost", "--by", "worker,day", "--since", "2020-01-01"],
         Some("/api/v1/cost?by=worker,day&since=2020-01-01T00:00:00Z&limit=50"),
     ),

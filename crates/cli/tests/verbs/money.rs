@@ -125,6 +125,10 @@ fn a_prompt_worker_that_is_killed_between_its_calls_asks_only_what_was_not_answe
     assert_eq!(ended["cost_nanousd"], sum(&calls), "{ended}");
     let said = stage.place.kapelle(&["cost", "--by", "worker", "--json"]);
     assert_eq!(said.json()["rows"][0]["cost_nanousd"], sum(&calls), "{said:?}");
+    let said = stage.place.kapelle(&["cost", "--worker", "summarizer", "--by", "provider", "--json"]);
+    assert_eq!(said.json()["rows"][0]["cost_nanousd"], sum(&calls), "{said:?}");
+    let said = stage.place.kapelle(&["cost", "--worker", "translator", "--model", "none"]);
+    assert!(said.code == 0 && said.err.contains("no model calls of worker translator and model none"), "{said:?}");
 }
 
 #[test]

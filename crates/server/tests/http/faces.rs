@@ -87,7 +87,9 @@ fn reads() -> Vec<Case> {
         "budgets": api => api.budgets();
         "cost": api => api.cost(api::CostQuery::default());
         "cost by nothing": api => api.cost(api::CostQuery { by: Some("x".to_owned()), ..api::CostQuery::default() });
-        "cost of two kinds since a time": api => api.cost(api::CostQuery { by: Some("worker,day".to_owned()), since: Some("2020-01-01T00:00:00Z".to_owned()), limit: None });
+        "cost of two kinds since a time": api => api.cost(api::CostQuery { by: Some("worker,day".to_owned()), since: Some("2020-01-01T00:00:00Z".to_owned()), ..api::CostQuery::default() });
+        "cost of a worker": api => api.cost(api::CostQuery { worker: Some("echo".to_owned()), ..api::CostQuery::default() });
+        "cost of no run": api => api.cost(api::CostQuery { run: Some("x".to_owned()), ..api::CostQuery::default() });
         "cost since no time": api => api.cost(api::CostQuery { since: Some("x".to_owned()), ..api::CostQuery::default() });
         "calls": api => api.calls(api::CallQuery::default());
         "artifacts": api => api.artifacts(api::Paging::default());
