@@ -23,6 +23,7 @@ impl From<&WorkerSpec> for Worker {
             requires: spec.requires.clone().into(),
             per_key: spec.per_key.map(PerKey::from),
             effects: spec.effects.iter().map(|effect| effect.as_str().to_owned()).collect(),
+            rate: spec.rate.map(String::from),
         }
     }
 }

@@ -36,6 +36,8 @@ pub enum Waiting {
     Script { why: String },
     /// The rate of a provider.
     Rate { provider: String, wait_ms: u64 },
+    /// The rate of its worker.
+    WorkerRate { worker: String, rate: String, wait_ms: u64 },
     /// A process that serves its worker.
     Served { worker: String },
     /// A process that serves its worker and takes tasks of its queue.
@@ -91,6 +93,10 @@ impl fmt::Display for Waiting {
                 let seconds = wait_ms.div_ceil(1_000);
                 write!(f, "the rate of provider `{provider}` is used up for another {seconds} s")
             }
+            Waiting::WorkerRate { worker, rate, wait_ms } => {
+                let seconds = wait_ms.div_ceil(1_000);
+                write!(f, "the rate of worker `{worker}` ({rate}) is used up for another {seconds} s")
+            }
             Waiting::Served { worker } => write!(f, "worker `{worker}` is not served at the moment"),
             Waiting::Listener { queue, worker } => {
                 write!(f, "0 workers listen on queue `{queue}` for worker `{worker}`")
@@ -140,7 +146,9 @@ impl Waiting {
             Waiting::Money { .. } => "`kapelle budgets` lists the limits; `kapelle budgets raise` lifts one".to_owned(),
             Waiting::Process => "kapelle serve, or kapelle resume".to_owned(),
             Waiting::Script { .. } => "`kapelle workers` shows what the script lacks".to_owned(),
-            Waiting::Rate { wait_ms, .. } => format!("it begins by itself in {} s", wait_ms.div_ceil(1_000)),
+            Waiting::Rate { wait_ms, .. } | Waiting::WorkerRate { wait_ms, .. } => {
+                format!("it begins by itself in {} s", wait_ms.div_ceil(1_000))
+            }
             Waiting::Served { worker } => {
                 format!("start a host that serves it, such as `kapelle host --worker {worker}` where the worker is")
             }

@@ -47,6 +47,9 @@ pub struct Worker {
     /// Changes outside of Kapelle that it makes: `network`, `files`, `mail`, `process` or `tasks`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<String>,
+    /// Limit of its attempts that begin within a time, here and on worker hosts together: `60/minute`, `5/s`, `100/15m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
 }
 
 /// Limit of running tasks of one key.

@@ -9,6 +9,7 @@ use kapelle_core::{
     limit::KeyLimit,
     plain,
     retry::{Jitter, RetryPolicy},
+    task_rate::TaskRate,
     worker::{Effect, WorkerSpec},
 };
 use kapelle_engine::{SubmitTask, question::cacheable};
@@ -80,6 +81,8 @@ pub(crate) fn spec(given: &api::Served) -> Result<Arc<WorkerSpec>, AppError> {
             return Err(AppError::unprocessable(message));
         }
         spec.effects = effects(&name, &worker.effects)?;
+        let rate = worker.rate.as_deref().map(TaskRate::parse).transpose();
+        spec.rate = rate.map_err(|error| AppError::unprocessable(format!("workers.rate of {name}: {error}")))?;
         spec.requires = Requires::parse(&worker.requires)
             .map_err(|error| AppError::unprocessable(format!("workers.requires of {name}: {error}")))?;
         for (field, schema) in [("input", &worker.input), ("output", &worker.output)] {

@@ -31,7 +31,7 @@ pub(crate) fn lane(app: &App, lane: &Lane) -> Option<Waiting> {
     }
     let settings = app.settings();
     let here = app.engine().registry().local(*tenant, worker).is_some() && settings.slots(queue) > 0;
-    if let Some(rate) = rate(app, *tenant, worker) {
+    if let Some(rate) = worker_rate(app, *tenant, worker).or_else(|| rate(app, *tenant, worker)) {
         return Some(rate);
     }
     if here && requires.is_met_by(&settings.labels) {
@@ -57,6 +57,12 @@ fn rate(app: &App, tenant: TenantId, worker: &Name) -> Option<Waiting> {
     let spec = app.engine().registry().local(tenant, worker)?;
     let (provider, wait) = app.gateway().rate_wait(spec.model.as_ref()?.as_str())?;
     Some(Waiting::Rate { provider, wait_ms: wait.0 })
+}
+
+/// Returns the rate of a worker that holds up its tasks.
+fn worker_rate(app: &App, tenant: TenantId, worker: &Name) -> Option<Waiting> {
+    let (rate, wait) = app.engine().rate_waits().of(tenant, worker, app.steady_ms())?;
+    Some(Waiting::WorkerRate { worker: worker.to_string(), rate: rate.to_string(), wait_ms: wait.0 })
 }
 
 /// Returns why a task waits, as far as its own row tells; `None` for a task that does not wait, or needs only a slot.

@@ -29,6 +29,7 @@ pub mod size;
 pub mod spending;
 pub mod sse;
 pub mod task;
+pub mod task_rate;
 pub mod tenants;
 pub mod time;
 pub mod weight;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     cache::CacheRule, failure::TaskError, id::TenantId, label::Requires, limit::KeyLimit, money::Money, name::Name,
-    retry::RetryPolicy, tenants::Tenants, time::DurationMs,
+    retry::RetryPolicy, task_rate::TaskRate, tenants::Tenants, time::DurationMs,
 };
 
 /// A boxed future that may move between threads.
@@ -62,6 +62,9 @@ pub struct WorkerSpec {
     /// Concurrency limit of tasks with one key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_key: Option<KeyLimit>,
+    /// Limit of its attempts that begin within a time, wherever they run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<TaskRate>,
     /// Labels that a host needs to be assigned its tasks.
     #[serde(default, skip_serializing_if = "Requires::is_empty")]
     pub requires: Requires,
@@ -134,6 +137,7 @@ impl WorkerSpec {
             retry: None,
             max_cost: None,
             per_key: None,
+            rate: None,
             requires: Requires::default(),
             cache: None,
             version: String::new(),

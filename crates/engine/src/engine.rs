@@ -22,8 +22,8 @@ use crate::{
     registry::Registry,
     runner::{Answer, Inbox, Message, Runner, Soon},
     turn::{
-        Ask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, Recovered, Reply, SubmitTask, Taken, VersionRef,
-        command,
+        Ask, Command, Directory, Key, LoopState, NewRun, NoticeFlags, RateWaits, Recovered, Reply, SubmitTask, Taken,
+        VersionRef, command,
     },
     waiters::{Listener, Observer, SessionObserver, Waiter, Waiters},
     weak_engine::WeakEngine,
@@ -67,6 +67,7 @@ pub(crate) struct Inner {
     events: broadcast::Sender<Event>,
     spill: Spill,
     flags: NoticeFlags,
+    rate_waits: RateWaits,
     live_output: Arc<LiveOutputs>,
     recovered: Recovered,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -88,7 +89,7 @@ impl Engine {
             Sources { reader: Arc::clone(&reader), directory: Arc::clone(&directory), spill: Arc::clone(&spill) };
         let mut random = Random::new();
         let mut state = LoopState::new(store, options, directory, Box::new(move || random.draw()));
-        let (watching, flags) = (state.watch_flag(), state.notice_flags());
+        let (watching, flags, rate_waits) = (state.watch_flag(), state.notice_flags(), state.rate_waits());
         state.taken(taken);
         let started = state.recover(clock.now(), clock.steady_ms())?;
         let recovered = state.recovered;
@@ -141,6 +142,7 @@ impl Engine {
                 events,
                 spill,
                 flags,
+                rate_waits,
                 live_output,
                 recovered,
                 thread,
@@ -272,6 +274,12 @@ impl Engine {
     #[must_use]
     pub fn notice_flags(&self) -> &NoticeFlags {
         &self.inner.flags
+    }
+
+    /// Returns the waits of workers at their rate.
+    #[must_use]
+    pub fn rate_waits(&self) -> &RateWaits {
+        &self.inner.rate_waits
     }
 
     /// Sends a command whose reply nobody wants. A command that a full disk refuses is retried.

@@ -46,7 +46,7 @@ pub use run_rows::RunRows;
 pub use turn::{
     Admission, AnswerRecord, Ask, Audited, BudgetChange, CallChange, CallOrder, CallOver, Changes, ClaimFilter,
     ClaimedTask, Command, GateChange, Key, LimitBy, Logged, Made, NO_LIMIT, NewPayload, NewRun, Notice, NoticeFlags,
-    OpenedCall, Prepaid, Recovered, Reply, Reported, Reserved, RunChange, Started, SubmitTask, Taken, TaskChange,
-    VersionRef, command,
+    OpenedCall, Prepaid, RateWaits, Recovered, Reply, Reported, Reserved, RunChange, Started, SubmitTask, Taken,
+    TaskChange, VersionRef, command,
 };
 pub use weak_engine::WeakEngine;

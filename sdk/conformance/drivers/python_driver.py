@@ -322,7 +322,7 @@ def start_host(given: dict[str, Any]) -> dict[str, Any]:
         long_poll=POLL,
     )
     for name, of in given["workers"].items():
-        options = {key: of[key] for key in ("queue", "input", "output", "description", "requires", "per_key") if key in of}
+        options = {key: of[key] for key in ("queue", "input", "output", "description", "requires", "per_key", "rate") if key in of}
         make = async_worker if ASYNC else sync_worker
         register = host.worker(name, **options, timeout=seconds(of.get("timeout_ms")), retry=retry(of.get("retry")))
         register(make(name, of["acts"]))

@@ -334,7 +334,7 @@ class Options(unittest.TestCase):
                 "idempotencyKey": "use `idempotency_key`",
                 "delay_ms": "use `delay`, in seconds",
                 "max_retries": "use `retry=max_retries + 1`",
-                "rate_limit": "not available",
+                "rate_limit": "`rate=\"60/minute\"`",
                 "cron": "not available: there are no schedules",
                 "link": "a workflow",
                 "prioritty": "did you mean `priority`?",
@@ -346,6 +346,9 @@ class Options(unittest.TestCase):
                 self.assertIn(advice, said)
             self.assertIn("did you mean `state`", self.refusal(client.tasks.list, stat="ready"))
             self.assertIn("use `inputs`", self.refusal(client.runs.start, input=1))
+        self.assertIn("`rate=", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", rateLimit="1/s"))
+        with self.assertRaisesRegex(TypeError, 'such as "60/minute", got 60'):
+            Host("http://127.0.0.1:1", "t").worker("w", rate=60)(lambda ctx, input: None)
         self.assertIn("`per_key`", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", perKey=1))
         self.assertIn("use `slots`", self.refusal(Host, concurrency=4))
         self.assertIn("use `token`", self.refusal(Client, api_key="t"))

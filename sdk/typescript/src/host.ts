@@ -30,6 +30,8 @@ export interface WorkerOptions {
   requires?: string | readonly string[];
   /** Tasks of one `group` that run at once. A number stands for `{ limit }`. */
   perKey?: number | PerKey;
+  /** Attempts that begin within a time, on all hosts together: `60/minute`, `5/s`, `100/15m`. */
+  rate?: string;
 }
 
 /** Limit of the tasks of one `group` that run at once. */
@@ -40,7 +42,7 @@ export interface PerKey {
   whenFull?: "queue" | "reject" | "cancel_running";
 }
 
-const WORKER = new Set(["description", "queue", "input", "output", "timeoutMs", "retry", "requires", "perKey"]);
+const WORKER = new Set(["description", "queue", "input", "output", "timeoutMs", "retry", "requires", "perKey", "rate"]);
 const PER_KEY = new Set(["limit", "whenFull"]);
 const HOST = new Set(["url", "token", "name", "slots", "queues", "labels", "drainTimeoutMs", "longPoll", "log"]);
 
@@ -100,12 +102,14 @@ export class Host {
     if (typeof f !== "function") throw new TypeError(`worker \`${name}\`: a function (ctx, input) was expected`);
     if (this.#functions.has(name)) throw new RangeError(`worker \`${name}\` is registered twice`);
     known(`host.worker("${name}")`, options, WORKER);
-    const { description, queue, input, output, timeoutMs: timeout_ms } = options;
+    const { description, queue, input, output, timeoutMs: timeout_ms, rate } = options;
+    // The server checks the number and the time.
+    if (rate !== undefined && !(typeof rate === "string" && rate.includes("/"))) throw new TypeError(`rate: expected tasks and a time, such as "60/minute", got ${JSON.stringify(rate)}`);
     const retry = options.retry === undefined ? undefined : retryWire(options.retry);
     const requires = texts("requires", options.requires);
     const per_key = options.perKey === undefined ? undefined : perKeyWire(options.perKey);
     this.#functions.set(name, f);
-    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry, requires, per_key }));
+    this.#known.push(given({ name, description, queue, input, output, timeout_ms, retry, requires, per_key, rate }));
     return this;
   }
 

@@ -138,7 +138,7 @@ test("options that are not known are refused with their names here", async () =>
     removeOnComplete: /not available/, repeat: /no schedules/, countdown: /`delayMs`, in milliseconds/, eta: /`delayMs: eta/,
     expires: /`ttlMs`/, max_retries: /first attempt counts/, task_id: /`idempotencyKey`/, time_limit: /`timeoutMs`/, delay: /`delayMs`/,
     timeout: /`timeoutMs`, in milliseconds/, idempotency_key: /use `idempotencyKey`/, pirority: /did you mean `priority`/,
-    rate_limit: /no rate limit/, xyz: /expected some of queue, priority/, constructor: /expected some of/,
+    rate_limit: /use `rate/, xyz: /expected some of queue, priority/, constructor: /expected some of/,
   };
   for (const [name, words] of Object.entries(told)) {
     await assert.rejects(client.tasks.submit("w", 1, { [name]: 1 }), (error) => error instanceof TypeError && words.test(error.message), name);
@@ -156,6 +156,8 @@ test("options that are not known are refused with their names here", async () =>
   assert.throws(() => new Host().worker("w", () => 1, { per_key: 1 }), /use `perKey`/);
   assert.throws(() => new Host().worker("w", () => 1, { perKey: { max: 1 } }), /max: unknown option of perKey/);
   assert.throws(() => new Host().worker("w", () => 1, { perKey: 0 }), /expected 1 or more/);
+  assert.throws(() => new Host().worker("w", () => 1, { rateLimit: "1/s" }), /use `rate/);
+  assert.throws(() => new Host().worker("w", () => 1, { rate: 60 }), /such as "60\/minute", got 60/);
   assert.throws(() => new Client({ uri: "x" }), /did you mean `url`/);
 });
 

@@ -71,8 +71,13 @@ pub(super) const WORKER: &[Row] = &[
     ("worker", "cache_ttl cache_for cached memoize", "write `cache: true`, or how old an answer may be: `cache: 1h`"),
     (
         "worker",
-        "rate_limit rpm tpm requests_per_minute",
+        "rpm tpm requests_per_minute",
         "limits stand in kapelle.yaml: `providers: { NAME: { limits: { requests_per_minute: N } } }`",
+    ),
+    (
+        "worker",
+        "rate_limit ratelimit limiter throttle tasks_per_minute",
+        "write `rate: 60/minute`; the limits of a provider stand in kapelle.yaml",
     ),
     (
         "worker",

@@ -10,7 +10,7 @@ use crate::{
     dispatcher::Spill,
     registry::Registry,
     runner::Inbox,
-    turn::{NoticeFlags, Recovered},
+    turn::{NoticeFlags, RateWaits, Recovered},
 };
 
 impl Engine {
@@ -31,6 +31,7 @@ impl Engine {
                 events,
                 spill,
                 flags: NoticeFlags::default(),
+                rate_waits: RateWaits::default(),
                 live_output: Arc::default(),
                 recovered: Recovered::default(),
                 thread: Mutex::new(None),

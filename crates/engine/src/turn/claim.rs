@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use kapelle_core::{
     DurationMs, RunId,
     task::{Claim, Task, TaskEvent, TaskState},
+    worker::WorkerSpec,
 };
 use kapelle_store::{Lane, StoreError};
 
@@ -16,6 +17,7 @@ use super::{
     key_limits, rate_admission,
     runs::Answer,
     state::{CHILDREN_MAX, LoopState},
+    worker_rates,
 };
 use crate::error::EngineError;
 
@@ -46,11 +48,13 @@ pub(super) fn fill_slots(state: &mut LoopState) -> Result<(), StoreError> {
         }
     }
     while let Some(task) = next_ready(state, &open, true)? {
-        if !may_begin(state, &task)? {
+        let spec = state.host_workers.spec(&state.rows, task.tenant, &task.worker);
+        if !may_begin(state, &task, spec.as_deref())? {
             continue;
         }
         let claim = Claim { nonce: state.rows.random(), host: 0 };
         let Ok(event) = claim.decide(&task, state.rows.now) else { continue };
+        state.worker_rates.note_start(&task, spec.as_deref(), state.rows.steady_ms);
         state.limits.take(&task, task.epoch + 1, true);
         state.retry_budgets.note_attempt(state.rows.now, &task);
         state.rows.cache.evolve_task(task.id, &event);
@@ -59,9 +63,10 @@ pub(super) fn fill_slots(state: &mut LoopState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells whether a ready task may begin: a provider has room for its call, and its key has a place.
-pub(super) fn may_begin(state: &mut LoopState, task: &Task) -> Result<bool, StoreError> {
-    if !rate_admission::has_right(state, task) {
+/// Tells whether a ready task may begin: its worker's rate allows it, a provider has room for its call, and its key has a
+/// place.
+fn may_begin(state: &mut LoopState, task: &Task, spec: Option<&WorkerSpec>) -> Result<bool, StoreError> {
+    if !worker_rates::has_room(state, task, spec) || !rate_admission::has_right(state, task, spec) {
         return Ok(false);
     }
     let admitted = key_limits::admit(state, task)?;
@@ -164,12 +169,14 @@ pub(super) fn claim_remote(
     let mut claimed = Vec::new();
     while claimed.len() < most as usize {
         let Some(task) = next_ready(state, &lanes, false)? else { break };
-        if !may_begin(state, &task)? {
+        let spec = state.host_workers.spec(&state.rows, task.tenant, &task.worker);
+        if !may_begin(state, &task, spec.as_deref())? {
             continue;
         }
         let claim = Claim { nonce: state.rows.random(), host: host.max(1) };
         let Ok(event) = claim.decide(&task, state.rows.now) else { continue };
         let TaskEvent::Claimed(lease) = event else { continue };
+        state.worker_rates.note_start(&task, spec.as_deref(), state.rows.steady_ms);
         state.limits.take(&task, lease.epoch, false);
         state.retry_budgets.note_attempt(state.rows.now, &task);
         state.rows.cache.evolve_task(task.id, &event);

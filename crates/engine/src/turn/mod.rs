@@ -48,6 +48,7 @@ mod take;
 mod tasks;
 mod timers;
 mod watchdog;
+mod worker_rates;
 
 pub use cache::Key;
 pub use changes::{BudgetChange, CallChange, Changes, GateChange, OpenedCall, RunChange, TaskChange};
@@ -73,3 +74,4 @@ pub use state::{CHILDREN_MAX, LoopState};
 pub(crate) use steps::step_error;
 pub use take::Turned;
 pub use watchdog::Place;
+pub use worker_rates::RateWaits;

@@ -1,4 +1,5 @@
-//! Lanes that wait until a provider takes another call of their worker's model.
+//! Lanes that wait until a provider takes another call of their worker's model, or until the rate of their worker allows
+//! another attempt.
 //!
 //! The lane waits, not its tasks: they stay ready where they are, nothing is written, and a turn looks at each
 //! lane at most once, so that a million waiting tasks cost what one does. An attempt begins with the right to its
@@ -10,6 +11,7 @@ use kapelle_core::{
     DurationMs, TaskId,
     mutant::{Mutant, planted},
     task::{Task, TaskState},
+    worker::WorkerSpec,
 };
 
 use super::{
@@ -61,8 +63,9 @@ impl RateAdmission {
 }
 
 impl Part for RateAdmission {
-    /// Rolls the rights of the turn back.
+    /// Rolls the rights of the turn back, and ends all waits: they may follow from what the turn began.
     fn forget(&mut self, rows: &mut Rows) {
+        self.waits.clear();
         for task in std::mem::take(&mut self.fresh) {
             self.end_right(rows, task);
         }
@@ -80,14 +83,12 @@ impl Part for RateAdmission {
 
 /// Tells whether a provider has room for a call of that task now. Otherwise the task returns to its place, and its lane
 /// waits.
-pub(super) fn has_right(state: &mut LoopState, task: &Task) -> bool {
-    let spec = state.host_workers.spec(&state.rows, task.tenant, &task.worker);
-    let Some(model) = spec.as_ref().and_then(|spec| spec.model.as_ref()) else { return true };
+pub(super) fn has_right(state: &mut LoopState, task: &Task, spec: Option<&WorkerSpec>) -> bool {
+    let Some(model) = spec.and_then(|spec| spec.model.as_ref()) else { return true };
     // A recorded task asks no provider.
     if task.policy.recorded {
         return true;
     }
-    let steady = state.rows.steady_ms;
     match state.rows.admit_call(model, task.id) {
         Admission::Free => true,
         Admission::Right => {
@@ -97,14 +98,17 @@ pub(super) fn has_right(state: &mut LoopState, task: &Task) -> bool {
         }
         Admission::Wait(_) if planted(Mutant::RateIgnored) => true,
         Admission::Wait(wait) => {
-            let lane = lane_of(task);
-            if let (Some(at), TaskState::Ready { rank }) = (state.lanes.number(&lane), &task.state) {
-                state.lanes.put_back(at, (*rank, task.id));
-                let wait =
-                    if planted(Mutant::RateWakeLost) { DurationMs(1 << 60) } else { wait.clamp(SHORTEST, LONGEST) };
-                state.rate_admission.waits.insert(at, steady + wait.0);
-            }
+            self::wait(state, task, wait);
             false
         }
+    }
+}
+
+/// Returns a ready task to its place, and lets its lane wait.
+pub(super) fn wait(state: &mut LoopState, task: &Task, wait: DurationMs) {
+    if let (Some(at), TaskState::Ready { rank }) = (state.lanes.number(&lane_of(task)), &task.state) {
+        state.lanes.put_back(at, (*rank, task.id));
+        let wait = if planted(Mutant::RateWakeLost) { DurationMs(1 << 60) } else { wait.clamp(SHORTEST, LONGEST) };
+        state.rate_admission.waits.insert(at, state.rows.steady_ms + wait.0);
     }
 }

@@ -31,6 +31,7 @@ use super::{
     session::SessionNumbers,
     timers::Timers,
     watchdog::Evaluations,
+    worker_rates::{RateWaits, WorkerRates},
 };
 use crate::options::Options;
 
@@ -49,6 +50,7 @@ pub struct LoopState {
     pub(super) leases: RemoteLeases,
     pub(super) retry_budgets: RetryBudgets,
     pub(super) rate_admission: RateAdmission,
+    pub(super) worker_rates: WorkerRates,
     pub(super) definitions: Definitions,
     pub(super) evaluations: Evaluations,
     pub(super) session: SessionNumbers,
@@ -120,6 +122,7 @@ impl LoopState {
             leases: RemoteLeases::default(),
             retry_budgets: RetryBudgets::default(),
             rate_admission: RateAdmission::default(),
+            worker_rates: WorkerRates::default(),
             definitions: Definitions::default(),
             evaluations: Evaluations::default(),
             session: SessionNumbers::default(),
@@ -135,8 +138,8 @@ impl LoopState {
     }
 
     /// Returns the parts in the order in which they are called, and the rows.
-    fn parts(&mut self) -> ([&mut dyn Part; 12], &mut Rows) {
-        let parts: [&mut dyn Part; 12] = [
+    fn parts(&mut self) -> ([&mut dyn Part; 13], &mut Rows) {
+        let parts: [&mut dyn Part; 13] = [
             &mut self.ledger,
             &mut self.lanes,
             &mut self.limits,
@@ -144,6 +147,7 @@ impl LoopState {
             &mut self.leases,
             &mut self.retry_budgets,
             &mut self.rate_admission,
+            &mut self.worker_rates,
             &mut self.definitions,
             &mut self.evaluations,
             &mut self.session,
@@ -262,6 +266,12 @@ impl LoopState {
     #[must_use]
     pub fn notice_flags(&self) -> NoticeFlags {
         self.rows.flags.clone()
+    }
+
+    /// Returns the waits of workers at their rate.
+    #[must_use]
+    pub fn rate_waits(&self) -> RateWaits {
+        self.worker_rates.waits.clone()
     }
 
     /// Counts the ready tasks in memory.

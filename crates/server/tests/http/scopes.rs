@@ -157,6 +157,30 @@ async fn a_host_registers_a_worker_with_a_limit_for_each_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_registers_a_worker_with_a_rate_and_a_task_says_that_it_waits_for_it() {
+    let place = Place::new().await;
+    let wrong = json!({ "workers": [{ "name": "far", "rate": "often" }] });
+    let parts = ["workers.rate of far: `often` is not a rate", "such as 60/minute"];
+    register(&place, &place.token, wrong).await.refused(422, "invalid_input", &parts);
+    let host = host(&place, &place.token, json!({ "workers": [{ "name": "far", "rate": "2/h" }], "slots": 4 })).await;
+    let listed = place.get("/api/v1/workers").await.json(200);
+    let far = listed["workers"].as_array().unwrap().iter().find(|worker| worker["name"] == "far").unwrap();
+    assert_eq!(far["rate"], "2/hour");
+    let mut last = Value::Null;
+    for _ in 0..3 {
+        last = place.post("/api/v1/tasks", json!({ "worker": "far" })).await.json(201)["id"].clone();
+    }
+    let claim = json!({ "max_tasks": 4, "wait_ms": 20_000 });
+    let claimed = place.post(&format!("{host}/claim"), claim).await.json(200);
+    assert_eq!(claimed["tasks"].as_array().unwrap().len(), 2, "{claimed}");
+    let why = place.get(&format!("/api/v1/tasks/{}/explain", last.as_str().unwrap())).await.json(200);
+    let reason = &why["steps"][0];
+    assert_eq!((&reason["waiting"]["for"], &reason["waiting"]["rate"]), (&json!("worker_rate"), &json!("2/hour")));
+    assert!(reason["why"].as_str().unwrap().starts_with("the rate of worker `far` (2/hour) is used up for"), "{why}");
+    assert!(reason["lift"].as_str().unwrap().starts_with("it begins by itself in "), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_belongs_to_its_key_and_its_id_cannot_be_guessed() {
     let place = Place::new().await;
     let (one, _) = made(&place, json!({})).await;

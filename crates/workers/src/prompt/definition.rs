@@ -5,6 +5,7 @@ use kapelle_core::{
     cache::CacheRule,
     limit::{KeyLimit, WhenFull},
     retry::RetryPolicy,
+    task_rate::TaskRate,
     worker::WorkerSpec,
     yaml::{self, Node, Place, Problems, Reader, Trail},
 };
@@ -127,6 +128,10 @@ impl Checker<'_, '_> {
             PerKey::Limit(limit) => KeyLimit { limit, when_full: WhenFull::Queue },
             PerKey::Rule { limit, when_full } => KeyLimit { limit, when_full },
         });
+        match written.rate.as_deref().map(TaskRate::parse).transpose() {
+            Ok(rate) => spec.rate = rate,
+            Err(error) => self.report("rate", error.to_string(), None),
+        }
         match Requires::parse(&written.requires) {
             Ok(requires) => spec.requires = requires,
             Err(error) => self.report("requires", error.to_string(), None),
@@ -253,6 +258,7 @@ mod tests {
         assert_eq!(spec("per_key: 2").per_key, Some(queue));
         let rule = spec("per_key: { limit: 1, when_full: cancel_running }").per_key;
         assert_eq!(rule, Some(KeyLimit { limit: 1, when_full: WhenFull::CancelRunning }));
+        assert_eq!(spec("rate: 60/minute").rate, TaskRate::parse("60/m").ok());
         assert_eq!(spec("cache: 1h").cache, Some(CacheRule { max_age: Some(DurationMs(3_600_000)) }));
         assert_eq!((spec("cache: true").cache, spec("cache: false").cache), (Some(CacheRule::default()), None));
         assert_ne!(spec("cache: 1h").version, spec("cache: 2h").version);
@@ -281,6 +287,8 @@ mod tests {
                 "x.yaml:4:8: slots: expected a whole number between 1 and 10000, found text",
             ),
             (format!("{GOOD}per_key: 0\n"), "x.yaml:4:10: per_key: 0 is not between"),
+            (format!("{GOOD}rate: 60\n"), "x.yaml:4:7: rate: expected text, found a whole number"),
+            (format!("{GOOD}rate: 60 a minute\n"), "x.yaml:4:7: rate: `60 a minute` is not a rate; expected 1 to"),
             (format!("{GOOD}cache: often\n"), "x.yaml:4:8: cache: `often` is not a duration"),
             (
                 format!("{GOOD}offline: magic\n"),

@@ -58,7 +58,7 @@ _URL = _use("url", "`url` and `token`", "use `url` and `token` of the client or 
 _KEPT = _missing("not available: the server keeps ended tasks")
 _SCHEDULE = _missing("not available: there are no schedules; submit from cron or a timer")
 _PARTS = _missing("not available: steps that follow each other are a workflow (`client.runs.start`)")
-_RATE = _missing("not available: a worker has no rate limit; `slots` of the host limits what runs at once")
+_RATE = _use("rate", '`rate="60/minute"`', otherwise='use `rate="60/minute"` of `host.worker(...)`')
 _PER_KEY = _use("per_key", otherwise="use `per_key` of `host.worker(...)`")
 _LEASE = _missing("not needed: the host renews the leases of its tasks itself")
 _ACK = _missing("not needed: a task is done once its result is reported")

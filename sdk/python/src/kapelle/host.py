@@ -20,7 +20,7 @@ from ._place import find
 from ._serving import Serving
 from .context import log
 from .errors import KapelleError, WaitTimeout
-from .model import PerKey, Retry, Seconds, ms, seconds
+from .model import PerKey, Retry, Seconds, ms, rate_text, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,12 +97,14 @@ class Host:
         retry: Retry | Mapping[str, Any] | int | None = None,
         requires: str | Sequence[str] = (),
         per_key: PerKey | Mapping[str, Any] | int | None = None,
+        rate: str | None = None,
     ) -> Callable[[F], F]:
         """Registers the function `f(ctx, input)` under a worker's name.
 
         `input` and `output` are JSON Schemas: what does not fit is refused when it is submitted. `queue`, `timeout`
         (seconds) and `retry` (`3` for three attempts) hold for tasks that do not say otherwise. Only hosts that have all
-        labels of `requires` get its tasks. `per_key` limits the tasks of one `group` that run at once.
+        labels of `requires` get its tasks. `per_key` limits the tasks of one `group` that run at once, `rate` ("60/minute",
+        "5/s", "100/15m") the attempts that begin within a time, on all hosts together.
         """
 
         def register(function: F) -> F:
@@ -123,6 +125,7 @@ class Host:
                 "retry": None if retry is None else Retry.of(retry).wire(),
                 "requires": texts("requires", requires) or None,
                 "per_key": None if per_key is None else PerKey.of(per_key).wire(),
+                "rate": None if rate is None else rate_text(rate),
             }
             self._functions[name] = function
             self._known.append({"name": name, **{key: value for key, value in known.items() if value is not None}})

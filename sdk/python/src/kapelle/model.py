@@ -357,6 +357,13 @@ class SubmitOptions(TypedDict, total=False):
 SUBMIT_OPTIONS = frozenset(SubmitOptions.__annotations__)
 
 
+def rate_text(given: str) -> str:
+    """Returns a rate such as "60/minute" as it is sent. The server checks its number and time."""
+    if not isinstance(given, str) or "/" not in given:
+        raise TypeError(f'rate: expected tasks and a time, such as "60/minute", got {given!r}')
+    return given
+
+
 @known_fields
 @dataclass(frozen=True)
 class NewTask:
