@@ -51,6 +51,14 @@ impl Row {
         }
     }
 
+    /// Adds a note to the row.
+    #[must_use]
+    pub fn with_note(mut self, note: Option<&str>) -> Row {
+        let parts = [self.about.as_str(), note.unwrap_or_default()];
+        self.about = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        self
+    }
+
     /// Makes the row of a script that a server supervises.
     pub fn of_server(script: &api::Script) -> Row {
         let last = script.processes.iter().filter_map(|process| process.last_exit.as_ref()).next_back();

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
+use clap::{
+    FromArgMatches,
+    error::{ContextKind, ContextValue},
+};
 use kapelle::{documents::child_main, supervisor::helper_process::helper_main};
 
 use crate::{
@@ -27,6 +30,7 @@ pub fn start() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are not errors; nor is a closed pipe.
+            let error = without_hidden(error);
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Code::Usage as u8));
         }
@@ -54,6 +58,16 @@ pub fn start() -> ExitCode {
             ExitCode::from(failure.code as u8)
         }
     }
+}
+
+/// Leaves the verbs that the program runs for itself out of the suggestions for a misspelled one.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
+        let shown: Vec<String> = names.iter().filter(|name| !name.starts_with("__")).cloned().collect();
+        let shown = if shown.is_empty() { ContextValue::None } else { ContextValue::Strings(shown) };
+        error.insert(ContextKind::SuggestedSubcommand, shown);
+    }
+    error
 }
 
 /// Says whether a verb writes files that people share, such as a new project. All others write data of runs.
@@ -133,7 +147,7 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Logs(args) => logs::run(app, &args).await,
         Verb::Workers(args) => workers::run(app, args).await,
         Verb::Workflows(args) => workflows::run(app, &args).await,
-        Verb::Config(args) => config::run(app, &args),
+        Verb::Config(args) => config::run(app, &args).await,
         Verb::Backup(args) => backup::run(app, &args),
         Verb::Restore(args) => restore::run(app, &args).await,
         Verb::Doctor(args) => doctor::run(app, &args).await,

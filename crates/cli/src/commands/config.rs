@@ -9,12 +9,14 @@ use kapelle::{
     },
     scripts::scan::named,
 };
+use kapelle_api::ConfigReport;
 use serde_json::{Map, Value, json};
 
 use crate::{
     app::App,
     failure::{Code, Failure},
     project::Project,
+    remote,
     settings::Settings,
     shown, trust,
 };
@@ -23,12 +25,12 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Show every setting; keys of providers are shown as `set`
+    /// Show every setting, of the server if one works on the folder; keys of providers are shown as `set`
     Show {
         /// Also show the origin of each value
         #[arg(long)]
@@ -55,12 +57,12 @@ pub type Setting = (String, Value, String);
 ///
 /// # Errors
 /// When the configuration is wrong.
-pub fn run(app: &App, args: &Args) -> Result<Code, Failure> {
-    match args.verb {
-        Verb::Show { origin } => show(app, origin),
+pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
+    match args.verb.as_ref().unwrap_or(&Verb::Show { origin: false }) {
+        Verb::Show { origin } => show(app, *origin).await,
         Verb::Check => check(app),
         Verb::Reference => app.out.print(&kapelle::config_reference()).map(|()| Code::Ok),
-        Verb::Trust { revoke } => trust(app, revoke),
+        Verb::Trust { revoke } => trust(app, *revoke),
         Verb::Prices => prices(app),
     }
 }
@@ -202,8 +204,35 @@ fn prices(app: &App) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn show(app: &App, origin: bool) -> Result<Code, Failure> {
-    let settings = gather(app, &app.settings()?)?;
+/// Returns the settings in force in the server that works on the folder, and its address. `None` without a server, and
+/// for one that does not tell them, of which the user is told.
+async fn of_server(app: &App) -> Option<(Vec<Setting>, String)> {
+    // A named server is elsewhere, and this verb is about the folder.
+    let client = if remote::is_named(app) { None } else { remote::server(app).ok().flatten() }?;
+    match client.get::<ConfigReport>("/api/v1/config").await {
+        Ok(told) => {
+            let settings = told.settings.into_iter().map(|told| (told.path, told.value, told.origin)).collect();
+            Some((settings, client.base().to_owned()))
+        }
+        Err(error) => {
+            app.out.warn(&format!(
+                "the server at {} does not tell its settings ({error}): these are those of this shell, whose \
+                 environment may differ",
+                client.base()
+            ));
+            None
+        }
+    }
+}
+
+async fn show(app: &App, origin: bool) -> Result<Code, Failure> {
+    let settings = match of_server(app).await {
+        Some((settings, address)) => {
+            app.out.note(&format!("the settings in force in the server at {address}:"));
+            settings
+        }
+        None => gather(app, &app.settings()?)?,
+    };
     if app.out.json {
         let values: Map<String, Value> = settings
             .into_iter()

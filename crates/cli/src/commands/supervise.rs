@@ -1,6 +1,6 @@
 //! `kapelle supervise DIR`: the scripts of a folder, started and kept running, without a server.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use kapelle::{
     core::DurationMs,
@@ -23,6 +23,7 @@ use crate::{
 
 /// Supervise the scripts of a folder, without a server.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The folder with the scripts
     #[arg(value_name = "DIR", default_value = "workers")]
@@ -31,6 +32,11 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "30s")]
     every: String,
 }
+
+const AFTER: &str = "\
+Without a server there is no gateway: scripts get no key, calls of models fail, and nothing is metered. The table says so
+for each script that would call one. `kapelle serve` supervises the same scripts with a gateway, also without any key of
+a provider: then calls of models are answered offline, and marked.";
 
 /// Runs the verb.
 ///
@@ -63,14 +69,19 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     };
     let fleet = Fleet::start(helper.clone(), options).await;
     tell(app.out, &fleet, |_| true);
-    tell_unmetered(app.out, &fleet.status());
+    let mut told = BTreeSet::new();
+    tell_unmetered(app.out, &fleet.status(), &mut told);
     print(app.out, &fleet.status())?;
     let mut tick = tokio::time::interval(every);
     tick.tick().await;
     let code = loop {
         tokio::select! {
             code = signals.next() => break code,
-            _ = tick.tick() => print(app.out, &fleet.status())?,
+            _ = tick.tick() => {
+                // A script may have been added, or have begun to use a model.
+                tell_unmetered(app.out, &fleet.status(), &mut told);
+                print(app.out, &fleet.status())?;
+            }
         }
     };
     app.out.note("stopping: the scripts are asked to end; press Ctrl-C again to kill them");
@@ -81,10 +92,15 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     }
 }
 
-/// Warns of the scripts that need a gateway, which only a server has.
-fn tell_unmetered(out: Out, all: &[ScriptStatus]) {
-    let needs = |script: &&ScriptStatus| script.standing == "started" && !script.uses.is_empty();
-    let files: Vec<&str> = all.iter().filter(needs).map(|script| script.file.as_str()).collect();
+/// Says whether a script would call models: here it gets no key, because only a server has a gateway.
+fn is_unmetered(script: &ScriptStatus) -> bool {
+    script.standing == "started" && !script.uses.is_empty()
+}
+
+/// Warns once of each script that needs a gateway, which only a server has.
+fn tell_unmetered(out: Out, all: &[ScriptStatus], told: &mut BTreeSet<String>) {
+    let fresh = all.iter().filter(|script| is_unmetered(script) && told.insert(script.file.clone()));
+    let files: Vec<&str> = fresh.map(|script| script.file.as_str()).collect();
     if !files.is_empty() {
         out.warn(&format!(
             "no gateway here: {} get no key, and their calls of models fail; `kapelle serve` gives them a token, meters \
@@ -96,12 +112,18 @@ fn tell_unmetered(out: Out, all: &[ScriptStatus]) {
 
 fn print(out: Out, all: &[ScriptStatus]) -> Result<(), Failure> {
     if out.json {
-        return out.print(&json!({ "scripts": all }).to_string());
+        let unmetered: Vec<&str> =
+            all.iter().filter(|script| is_unmetered(script)).map(|script| script.file.as_str()).collect();
+        return out.print(&json!({ "scripts": all, "no_gateway_for": unmetered }).to_string());
     }
     if all.is_empty() {
         return out.print("no scripts yet: .js, .mjs, .cjs, .ts, .py and executable files are looked for");
     }
-    out.print(&scripts::table(all.iter().map(Row::of)))
+    let rows = all.iter().map(|script| {
+        let note = is_unmetered(script).then_some("no gateway here: no key, calls of models fail");
+        Row::of(script).with_note(note)
+    });
+    out.print(&scripts::table(rows))
 }
 
 /// Prints the warnings of selected scripts, and from now on the events of all.

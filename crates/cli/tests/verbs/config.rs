@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::{place::Place, serve::Served};
 
 #[test]
 fn every_layer_lies_over_the_one_below() {
@@ -34,6 +34,16 @@ fn every_layer_lies_over_the_one_below() {
     assert!(!said.out.contains("sk-secret"));
     let said = place.kapelle(&["config", "show"]);
     assert!(said.code == 0 && said.out.contains("SETTING") && !said.out.contains("ORIGIN"), "{said:?}");
+    assert_eq!(place.kapelle(&["config"]).out, said.out, "as the other nouns do");
+}
+
+#[test]
+fn the_settings_of_a_working_server_are_told_from_those_of_the_shell() {
+    let place = Place::new();
+    let served = Served::start(&place);
+    let said = place.kapelle(&["config", "show"]);
+    assert!(said.code == 0 && said.err.contains(&format!("the server at http://{}", served.address)), "{said:?}");
+    drop(served);
 }
 
 #[test]

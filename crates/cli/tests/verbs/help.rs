@@ -139,6 +139,13 @@ fn run_long(place: &Place, arguments: &[&str]) {
 }
 
 #[test]
+fn a_misspelled_verb_gets_suggestions_of_verbs_for_people_only() {
+    let place = Place::new();
+    let said = place.kapelle(&["serv"]);
+    assert!(said.code == 2 && said.err.contains("'serve'") && !said.err.contains("__"), "{said:?}");
+}
+
+#[test]
 fn every_verb_shows_an_example_and_each_example_works() {
     let place = prepared();
     let all = verbs(&place, &[]);

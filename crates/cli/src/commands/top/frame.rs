@@ -112,7 +112,7 @@ impl Frame<'_> {
     }
 
     fn queues(&self) -> Part {
-        let heading = row(&[("QUEUE", 16), ("READY", 7), ("RUNNING", 8), ("WAITING", 8), ("LISTEN", 7), ("NOTE", 0)]);
+        let heading = row(&[("QUEUE", 16), ("READY", 7), ("RUNNING", 8), ("LATER", 8), ("LISTEN", 7), ("NOTE", 0)]);
         let rows = self.snapshot.queues.iter().map(|queue| {
             let numbers =
                 [queue.ready, queue.running, queue.waiting, u64::from(queue.listeners)].map(|n| n.to_string());
