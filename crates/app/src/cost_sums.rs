@@ -23,7 +23,7 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
-    /// Says whether no call is left out.
+    /// Says whether every call is selected.
     pub(crate) fn is_all(&self) -> bool {
         *self == Selected::default()
     }

@@ -119,7 +119,11 @@ impl TrainingWorker {
         };
         // A further attempt of the request finds the training that an earlier one submitted.
         let key = format!("training_request/{}", ctx.task);
-        let training = app.submit_task(&by, given, Some(&key)).await.map_err(|error| refused(&error))?;
+        let training = app.submit_task(&by, given, Some(&key)).await.map_err(|error| match ctx.attempt {
+            1 => refused(&error),
+            // It was accepted before: its worker may come back a moment after a restart.
+            _ => TaskError::new(Category::Unavailable, error.message),
+        })?;
         if ctx.attempt > 1 {
             self.again(&app, &by, training, ctx.attempt).await?;
         }

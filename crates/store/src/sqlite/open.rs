@@ -40,7 +40,7 @@ pub struct OpenOptions {
     pub checkpoint_pages: u32,
     /// Limit of reading connections.
     pub readers: usize,
-    /// The lowest id from now on, after a restore: every sequence goes on there, or [`IDS_SKIPPED`] beyond its last id,
+    /// The lowest id that is drawn after a restore. Every sequence goes on there, or [`IDS_SKIPPED`] beyond its last id,
     /// whichever is higher, because the ids drawn since the backup are unknown.
     pub ids_from: Option<i64>,
     /// File layer of SQLite to use: for tests that inject failures.

@@ -287,7 +287,7 @@ mod tests {
                 "x.yaml:4:8: slots: expected a whole number between 1 and 10000, found text",
             ),
             (format!("{GOOD}per_key: 0\n"), "x.yaml:4:10: per_key: 0 is not between"),
-            (format!("{GOOD}rate: 60\n"), "x.yaml:4:7: rate: expected text, found a whole number"),
+            (format!("{GOOD}rate: 60\n"), "x.yaml:4:7: rate: `60` is not a rate; expected 1 to"),
             (format!("{GOOD}rate: 60 a minute\n"), "x.yaml:4:7: rate: `60 a minute` is not a rate; expected 1 to"),
             (format!("{GOOD}cache: often\n"), "x.yaml:4:8: cache: `often` is not a duration"),
             (
