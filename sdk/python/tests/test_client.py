@@ -348,7 +348,7 @@ class Options(unittest.TestCase):
             self.assertIn("use `inputs`", self.refusal(client.runs.start, input=1))
         self.assertIn("`rate=", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", rateLimit="1/s"))
         with self.assertRaisesRegex(TypeError, 'such as "60/minute", got 60'):
-            Host("http://127.0.0.1:1", "t").worker("w", rate=60)(lambda ctx, input: None)
+            Host("http://127.0.0.1:1", "t").worker("w", rate=60)(lambda ctx, input: None)  # type: ignore[arg-type]
         self.assertIn("`per_key`", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", perKey=1))
         self.assertIn("use `slots`", self.refusal(Host, concurrency=4))
         self.assertIn("use `token`", self.refusal(Client, api_key="t"))
