@@ -7,6 +7,7 @@ import { Card } from "../../kit/page";
 import { Empty, Loaded } from "../../kit/said";
 import { type Column, Table } from "../../kit/table";
 import { Money, Span } from "../../kit/time";
+import { useLiveReads } from "../../live/use-live";
 
 const COLUMNS: Column<ModelCall>[] = [
   {
@@ -79,6 +80,8 @@ const pick = (page: { calls: ModelCall[] }): readonly ModelCall[] => page.calls;
 /** Calls of models, of one task or of one run. */
 export function TaskCalls({ task, run }: { task?: string; run?: string }) {
   const calls = useRows("/api/v1/calls", { params: { query: { task, run } } }, pick);
+  // A call changes what its task and its run have cost, too.
+  useLiveReads("money", ["/api/v1/calls", run ? "/api/v1/runs/{id}" : "/api/v1/tasks/{id}"], 1_000);
   return (
     <Card title="Calls of models" flush>
       <Loaded of={calls} what="The calls">
