@@ -117,7 +117,7 @@ pub(crate) struct Runner {
     pub(crate) when_idle: Vec<oneshot::Sender<()>>,
     /// Time of the next deletion of expired rows, on the monotonic clock.
     pub(crate) expire_at: u64,
-    /// The same on a busy loop.
+    /// Time of that deletion on a busy loop, which has no idle moment for it.
     pub(crate) expire_by: u64,
 }
 
