@@ -174,10 +174,14 @@ def use(folder: pathlib.Path) -> int:
 
 def main() -> int:
     folders = sorted(path.parent for path in USES.glob("*/workflow.yaml"))
-    wanted = sys.argv[1:]
+    names = sys.argv[1:] or [folder.name for folder in folders]
+    unknown = set(names) - {folder.name for folder in folders}
+    if unknown:
+        print(f"there is no use {', '.join(sorted(unknown))}: see samples/uses", file=sys.stderr)
+        return 2
     failed = 0
     for folder in folders:
-        if wanted and folder.name not in wanted:
+        if folder.name not in names:
             continue
         begun = time.monotonic()
         try:
@@ -187,7 +191,7 @@ def main() -> int:
             print(f"  FAILED {folder.name}: {error}", file=sys.stderr)
             continue
         print(f"  {folder.name:<22} {runs} runs {time.monotonic() - begun:6.2f} s")
-    print(f"{len(folders) if not wanted else len(wanted)} sample uses, {failed} failed")
+    print(f"{len(names)} sample uses, {failed} failed")
     return 1 if failed or len(folders) < 10 else 0
 
 
