@@ -72,7 +72,12 @@ impl OwnHealth for Home {
 
 /// Returns the kinds of workers that files of the parts' folders can configure.
 pub(crate) fn kinds(parts: &Parts) -> Vec<Arc<dyn Kind>> {
-    let reach = Reach { secrets: secrets(parts), own_health: Arc::new(parts.home.clone()) };
+    let clock = Arc::clone(&parts.clock);
+    let reach = Reach {
+        secrets: secrets(parts),
+        own_health: Arc::new(parts.home.clone()),
+        now: Arc::new(move || clock.now().0),
+    };
     let mut kinds = reach.kinds(&parts.folder);
     kinds.push(Arc::new(TrainingRequest::new(parts.home.clone())));
     kinds

@@ -4,12 +4,14 @@
 //! - [`Storage`]: files below one root.
 //! - [`Command`]: one fixed program, without a shell.
 //! - [`HealthCheck`]: whether services answer.
+//! - [`ClearTemp`]: the deletion of expired files of one folder.
 //!
 //! [`Secrets`] resolves `${secret:NAME}` of settings at the moment of use. [`EffectLog`] remembers effects that must not
 //! happen twice.
 
 mod address;
 mod answer;
+mod clear_temp;
 mod command;
 mod effect_log;
 mod faults;
@@ -29,10 +31,11 @@ mod tree;
 #[path = "tree_absent.rs"]
 mod tree;
 
+pub use clear_temp::ClearTemp;
 pub use command::Command;
 pub use effect_log::{Begun, EffectLog, Ticket};
 pub use health_check::{HealthCheck, OwnHealth};
 pub use http::Http;
-pub use reach::Reach;
+pub use reach::{Now, Reach};
 pub use secrets::{Lookup, SecretSource, Secrets};
 pub use storage::Storage;

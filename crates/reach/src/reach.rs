@@ -4,10 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use kapelle_workers::configured::Kind;
 
-use crate::{Command, EffectLog, HealthCheck, Http, OwnHealth, Secrets, Storage};
+use crate::{ClearTemp, Command, EffectLog, HealthCheck, Http, OwnHealth, Secrets, Storage};
 
 /// The folder of records of effects, in the folder of the state.
 const EFFECTS: &str = "effects";
+
+/// Returns the time, in milliseconds since 1970.
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Parts that the kinds share.
 pub struct Reach {
@@ -15,6 +18,8 @@ pub struct Reach {
     pub secrets: Secrets,
     /// The health of the server itself.
     pub own_health: Arc<dyn OwnHealth>,
+    /// Returns the wall clock, in milliseconds since 1970.
+    pub now: Now,
 }
 
 impl Reach {
@@ -27,6 +32,7 @@ impl Reach {
             Arc::new(Storage),
             Arc::new(Command::new(self.secrets, log)),
             Arc::new(HealthCheck::new(self.own_health)),
+            Arc::new(ClearTemp::new(state, self.now)),
         ]
     }
 }

@@ -3,13 +3,15 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
+    ops::ControlFlow,
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, linkat, mkdirat, openat, renameat, statat, unlinkat},
     io::Errno,
+    path::Arg,
 };
 
 use crate::object_key::{OWN, ObjectKey};
@@ -40,6 +42,45 @@ pub(crate) struct Listed {
     pub(crate) modified_s: i64,
 }
 
+/// An entry that a walk met. Folders are walked into.
+pub(crate) struct Met {
+    /// The path below the root, with `/` between its parts, as the bytes of the file system.
+    pub(crate) path: Vec<u8>,
+    /// `None` for a link, a pipe and the like.
+    pub(crate) file: Option<Marks>,
+}
+
+/// Marks of a file: when they differ, the file is another or has other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) size: u64,
+    pub(crate) modified_s: i64,
+    modified_ns: i64,
+    inode: u64,
+}
+
+impl Marks {
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the types differ between systems")]
+    fn of(about: &Stat) -> Option<Marks> {
+        is(about.st_mode, FileType::RegularFile).then(|| Marks {
+            size: u64::try_from(about.st_size).unwrap_or(0),
+            modified_s: about.st_mtime as i64,
+            modified_ns: about.st_mtime_nsec as i64,
+            inode: about.st_ino as u64,
+        })
+    }
+}
+
+/// The end of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removed {
+    Gone,
+    /// It was deleted by somebody else before.
+    Missing,
+    /// It changed since it was looked at, so it stays.
+    Changed,
+}
+
 impl Tree {
     /// Opens a root. The owner may name it through links.
     pub(crate) fn open(root: &Path) -> io::Result<Tree> {
@@ -48,7 +89,7 @@ impl Tree {
     }
 
     /// Opens the folder of an object. `None` when it does not exist; `make` creates it.
-    fn folder(&self, parts: &[&str], make: bool) -> io::Result<Option<OwnedFd>> {
+    fn folder<P: Arg + Copy>(&self, parts: &[P], make: bool) -> io::Result<Option<OwnedFd>> {
         let mut at = self.0.try_clone()?;
         for part in parts {
             if make {
@@ -61,7 +102,7 @@ impl Tree {
             at = match openat(&at, *part, FOLDER, Mode::empty()) {
                 Ok(next) => next,
                 Err(Errno::NOENT) => return Ok(None),
-                Err(Errno::LOOP | Errno::MLINK | Errno::NOTDIR) => return Err(not_followed(part)),
+                Err(Errno::LOOP | Errno::MLINK | Errno::NOTDIR) => return Err(not_followed(&part.to_string_lossy())),
                 Err(error) => return Err(error.into()),
             };
         }
@@ -132,6 +173,12 @@ impl Tree {
             Err(error) => return Err(error.into()),
         }
         rustix::fs::fsync(&folder)?;
+        self.prune(&parts)?;
+        Ok(true)
+    }
+
+    /// Removes a folder if it is empty, then those above it.
+    fn prune<P: Arg + Copy>(&self, parts: &[P]) -> io::Result<()> {
         for depth in (1..=parts.len()).rev() {
             let (above, last) = parts.split_at(depth - 1);
             let Some(above) = self.folder(above, false)? else { break };
@@ -140,38 +187,91 @@ impl Tree {
                 break;
             }
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Deletes a file that a walk met, unless it changed since, and the folders that are empty then.
+    pub(crate) fn remove(&self, path: &[u8], met: Marks) -> io::Result<Removed> {
+        let mut parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        let Some(name) = parts.pop() else { return Ok(Removed::Missing) };
+        let Some(folder) = self.folder(&parts, false)? else { return Ok(Removed::Missing) };
+        match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(about) if Marks::of(&about) == Some(met) => {}
+            Ok(_) => return Ok(Removed::Changed),
+            Err(Errno::NOENT) => return Ok(Removed::Missing),
+            Err(error) => return Err(error.into()),
+        }
+        match unlinkat(&folder, name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(Removed::Missing),
+            Err(error) => return Err(error.into()),
+        }
+        self.prune(&parts)?;
+        Ok(Removed::Gone)
     }
 
     /// Lists objects whose names begin with a prefix, in no order, at most `most` and whether there are more.
     pub(crate) fn list(&self, prefix: &str, most: usize) -> io::Result<(Vec<Listed>, bool)> {
         let mut found = Vec::new();
-        let mut folders = vec![(self.0.try_clone()?, String::new())];
-        while let Some((folder, above)) = folders.pop() {
-            for entry in Dir::read_from(&folder)? {
-                let entry = entry?;
-                let Ok(name) = entry.file_name().to_str() else { continue };
-                if name == "." || name == ".." || name.starts_with(OWN) {
+        let mut more = false;
+        self.walk(prefix, &mut |met| {
+            let (Ok(key), Some(file)) = (String::from_utf8(met.path), met.file) else {
+                return ControlFlow::Continue(());
+            };
+            if !key.starts_with(prefix) || key.split('/').any(|part| part.starts_with(OWN)) {
+                return ControlFlow::Continue(());
+            }
+            if found.len() == most {
+                more = true;
+                return ControlFlow::Break(());
+            }
+            found.push(Listed { key, size: file.size, modified_s: file.modified_s });
+            ControlFlow::Continue(())
+        })?;
+        Ok((found, more))
+    }
+
+    /// Walks through all folders that can hold names with the prefix, without following links. A folder that vanishes
+    /// or cannot be read is passed over; the answer is the number of those that cannot be read.
+    pub(crate) fn walk(&self, prefix: &str, visit: &mut dyn FnMut(Met) -> ControlFlow<()>) -> io::Result<u64> {
+        // Paths and not handles, of which a wide tree would need too many.
+        let mut folders = vec![Vec::new()];
+        let mut unread = 0;
+        while let Some(above) = folders.pop() {
+            let parts: Vec<&[u8]> = above.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+            let folder = match self.folder(&parts, false) {
+                Ok(Some(folder)) => folder,
+                Ok(None) => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => continue,
+                Err(error) if parts.is_empty() => return Err(error),
+                Err(_) => {
+                    unread += 1;
                     continue;
                 }
-                let key = format!("{above}{name}");
-                let Ok(about) = statat(folder.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-                let below = format!("{key}/");
-                let leads = below.starts_with(prefix) || prefix.starts_with(&below);
-                if is(about.st_mode, FileType::Directory) && leads && below.matches('/').count() <= DEPTH_MAX {
-                    if let Ok(next) = openat(&folder, name, FOLDER, Mode::empty()) {
-                        folders.push((next, below));
+            };
+            for entry in Dir::read_from(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if name == b"." || name == b".." {
+                    continue;
+                }
+                let Ok(about) = statat(folder.as_fd(), entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+                let path = [above.as_slice(), name].concat();
+                if !is(about.st_mode, FileType::Directory) {
+                    let met = Met { path, file: Marks::of(&about) };
+                    if visit(met).is_break() {
+                        return Ok(unread);
                     }
-                } else if is(about.st_mode, FileType::RegularFile) && key.starts_with(prefix) {
-                    if found.len() == most {
-                        return Ok((found, true));
-                    }
-                    let size = u64::try_from(about.st_size).unwrap_or(0);
-                    found.push(Listed { key, size, modified_s: about.st_mtime });
+                    continue;
+                }
+                let below = [path.as_slice(), b"/"].concat();
+                let leads = below.starts_with(prefix.as_bytes()) || prefix.as_bytes().starts_with(&below);
+                if leads && parts.len() < DEPTH_MAX {
+                    folders.push(below);
                 }
             }
         }
-        Ok((found, false))
+        Ok(unread)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
+    ops::ControlFlow,
     path::Path,
 };
 
@@ -27,6 +28,27 @@ pub(crate) struct Listed {
     pub(crate) modified_s: i64,
 }
 
+/// An entry that a walk met.
+pub(crate) struct Met {
+    pub(crate) path: Vec<u8>,
+    pub(crate) file: Option<Marks>,
+}
+
+/// Marks of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) size: u64,
+    pub(crate) modified_s: i64,
+}
+
+/// The end of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removed {
+    Gone,
+    Missing,
+    Changed,
+}
+
 impl Tree {
     pub(crate) fn open(_root: &Path) -> io::Result<Tree> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "folders as storage need Linux or macOS"))
@@ -41,6 +63,14 @@ impl Tree {
     }
 
     pub(crate) fn delete(&self, _key: &ObjectKey) -> io::Result<bool> {
+        match self.0 {}
+    }
+
+    pub(crate) fn remove(&self, _path: &[u8], _met: Marks) -> io::Result<Removed> {
+        match self.0 {}
+    }
+
+    pub(crate) fn walk(&self, _prefix: &str, _visit: &mut dyn FnMut(Met) -> ControlFlow<()>) -> io::Result<u64> {
         match self.0 {}
     }
 

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// The value of the secret `token`.
 pub(crate) const CANARY: &str = "canary-5f1c9e";
 
+/// The time of all workers, in seconds.
+pub(crate) const NOW_S: i64 = 1_796_083_200;
+
 pub(crate) struct Place(pub(crate) tempfile::TempDir);
 
 struct Well;
@@ -34,14 +37,18 @@ impl Place {
         self.0.path()
     }
 
-    /// Makes the worker of a file, as a start of the process does.
+    /// Makes the worker of a file, as a start of the process does, where it is 2026-12-01, 00:00 UTC.
     pub(crate) fn worker(&self, text: &str) -> Result<Arc<dyn Worker>, String> {
         let sources = BTreeMap::from([
             ("token".to_owned(), SecretSource::Variable("TOKEN".to_owned())),
             ("unset".to_owned(), SecretSource::Variable("UNSET".to_owned())),
         ]);
         let lookup = Arc::new(|name: &str| (name == "TOKEN").then(|| CANARY.to_owned()));
-        let reach = Reach { secrets: Secrets::new(sources, lookup), own_health: Arc::new(Well) };
+        let reach = Reach {
+            secrets: Secrets::new(sources, lookup),
+            own_health: Arc::new(Well),
+            now: Arc::new(|| NOW_S * 1_000),
+        };
         let kinds = reach.kinds(&self.path().join("state"));
         let kind = kinds.iter().find(|kind| text.contains(&format!("kind: {}\n", kind.name()))).unwrap();
         configured("w.yaml", text.as_bytes(), &**kind, self.path()).map_err(|problems| problems.to_string())
