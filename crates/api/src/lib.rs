@@ -72,7 +72,9 @@ pub use live_frame::{
     BudgetDelta, CallDelta, GateDelta, LiveFrame, LiveRates, LiveRequest, LiveStats, RefusedTopic, RunDelta, TaskDelta,
     TextDelta,
 };
-pub use money::{Budget, BudgetList, BudgetReset, CallPage, Cost, CostReport, ModelCall, ResetBudget, SetBudget};
+pub use money::{
+    Budget, BudgetList, BudgetReset, CallPage, Cost, CostOfPeriod, CostReport, ModelCall, ResetBudget, SetBudget,
+};
 pub use problem::{Problem, code};
 pub use query::{
     AuditQuery, CallQuery, CostQuery, DeadQuery, DiffQuery, ItemQuery, JournalQuery, LogQuery, Paging, RunQuery,

@@ -87,6 +87,28 @@ pub struct Cost {
     pub unknown_nanousd: u64,
     /// Requests sent to providers.
     pub calls: u64,
+    /// Calls answered from elsewhere, without a request. Not counted in a report of everything by one kind.
+    #[serde(default)]
+    pub given_calls: u64,
+    /// Tokens sent.
+    pub input_tokens: u64,
+    /// Tokens received.
+    pub output_tokens: u64,
+    /// The sums of each period, in the order of the report's `periods`; empty without `per`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<CostOfPeriod>,
+}
+
+/// The spending in one period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CostOfPeriod {
+    /// The total cost, including unknown calls.
+    pub cost_nanousd: u64,
+    /// Requests sent to providers.
+    pub calls: u64,
+    /// Calls answered from elsewhere, without a request.
+    pub given_calls: u64,
     /// Tokens sent.
     pub input_tokens: u64,
     /// Tokens received.
@@ -99,8 +121,22 @@ pub struct Cost {
 pub struct CostReport {
     /// The kind of account, or several with commas.
     pub by: String,
+    /// The length of the periods: `hour`, `day` or `month`; missing when the report is not divided by time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
+    /// The start of the time covered, widened to whole hours or periods; missing for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The end of the time covered, widened to whole hours or periods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The starts of the periods (UTC), earliest first; periods without calls are included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<String>,
     /// The highest spending first; days latest first.
     pub rows: Vec<Cost>,
+    /// All calls together, each once, including those of rows beyond `limit`.
+    pub total: Cost,
 }
 
 /// One call of a model.

@@ -216,12 +216,19 @@ pub struct JournalQuery {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CostQuery {
-    /// The kind: `worker` (default), `run`, `day` and so on; or several with commas, such as `worker,day`.
+    /// The kind: `worker` (default; with `per`, `tenant`), `run`, `day` and so on; or several with commas, such as
+    /// `worker,day`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Only calls that began since this time.
+    /// Divides each row by time: `hour`, `day` or `month` (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
+    pub per: Option<String>,
+    /// Only calls that began at this time or later; the whole hour, or the whole period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Only calls that began before this time; default now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Only calls of this worker's tasks, or of the script of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,

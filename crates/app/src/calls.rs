@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use kapelle_api as api;
-use kapelle_core::{Account, AccountKind, CallId, Timestamp, account};
-use kapelle_store::{AccountRow, CallRow, CallState};
+use kapelle_core::{Account, AccountKind, CallId, TenantId, Timestamp};
+use kapelle_store::{AccountRow, CallRow, CallState, Reader, StoreError};
 
 use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
+    cost_span::{Covered, Per},
     cost_sums, cursor, filters, history, to_api,
 };
 
@@ -25,25 +26,22 @@ impl App {
     /// When the kind of report is unknown.
     pub async fn cost(self: &Arc<Self>, by: &Caller, given: api::CostQuery) -> Result<api::CostReport, AppError> {
         by.allow(Permission::Read)?;
-        let words = given.by.unwrap_or_else(|| "worker".to_owned());
+        let per = given.per.as_deref().map(Per::parse).transpose()?;
+        let words = given.by.unwrap_or_else(|| if per.is_some() { "tenant" } else { "worker" }.to_owned());
         let kinds = words.split(',').map(kind).collect::<Result<Vec<_>, _>>()?;
-        let of = cost_sums::Selected {
-            since: given.since.as_deref().map(|text| history::time("since", text).map(Timestamp)).transpose()?,
-            run: filters::id(given.run)?,
-            model: given.model,
-            worker: given.worker,
-        };
-        let (tenant, most) = (by.tenant, cursor::page_of(given.limit.or(Some(ROWS)), None)?.most);
-        let everything = by.sees_all();
-        let listed = self.list_for(tenant, move |app| {
-            let reader = app.reader();
-            let rows = match (kinds.as_slice(), of.is_all()) {
-                ([AccountKind::Tenant], true) if everything => reader.tenant_accounts(most)?.iter().map(cost).collect(),
-                ([kind], true) => reader.accounts(tenant, *kind, most)?.iter().map(cost).collect(),
-                (kinds, _) => cost_sums::of_calls(reader, tenant, kinds, &of, most as usize)?,
-            };
-            let by = kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
-            Ok(api::CostReport { by, rows })
+        let of = cost_sums::Selected { run: filters::id(given.run)?, model: given.model, worker: given.worker };
+        let time =
+            |field: &str, text: Option<String>| text.map(|text| history::time(field, &text).map(Timestamp)).transpose();
+        let (from, to) = (time("from", given.from)?, time("to", given.to)?);
+        let covered = Covered::new(per, from, to, self.now())?;
+        let most = cursor::page_of(given.limit.or(Some(ROWS)), None)?.most as usize;
+        let everybody = by.sees_all() && kinds.contains(&AccountKind::Tenant);
+        let all = covered.from.is_none() && of == cost_sums::Selected::default();
+        let (tenant, wanted) = (by.tenant, cost_sums::Wanted { kinds, of, covered, most, everybody });
+        let listed = self.list_for(tenant, move |app| match wanted.kinds.as_slice() {
+            // The account of the day is, of tenant 1, that of all tenants.
+            [kind] if all && *kind != AccountKind::Day => Ok(of_accounts(app.reader(), tenant, *kind, &wanted)?),
+            _ => cost_sums::report(app.reader(), tenant, &wanted),
         });
         listed.await
     }
@@ -117,6 +115,32 @@ impl App {
     }
 }
 
+/// Returns the totals of all accounts of a kind.
+fn of_accounts(
+    reader: &dyn Reader,
+    tenant: TenantId,
+    kind: AccountKind,
+    wanted: &cost_sums::Wanted,
+) -> Result<api::CostReport, StoreError> {
+    let most = u32::try_from(wanted.most).unwrap_or(u32::MAX);
+    let everybody = wanted.everybody;
+    let rows = if everybody { reader.tenant_accounts(most)? } else { reader.accounts(tenant, kind, most)? };
+    let own = reader.account(tenant, &Account::Tenant, 0)?;
+    let mut total = cost(&own.unwrap_or_else(|| AccountRow::new(tenant, Account::Tenant, 0)));
+    let rows: Vec<api::Cost> = rows.iter().map(cost).collect();
+    if everybody {
+        let sum = |of: fn(&api::Cost) -> u64| rows.iter().map(of).fold(0, u64::saturating_add);
+        total.cost_nanousd = sum(|row| row.cost_nanousd);
+        total.unknown_nanousd = sum(|row| row.unknown_nanousd);
+        total.calls = sum(|row| row.calls);
+        total.input_tokens = sum(|row| row.input_tokens);
+        total.output_tokens = sum(|row| row.output_tokens);
+    }
+    "total".clone_into(&mut total.name);
+    let by = cost_sums::words(&wanted.kinds);
+    Ok(api::CostReport { by, per: None, from: None, to: None, periods: Vec::new(), rows, total })
+}
+
 fn kind(word: &str) -> Result<AccountKind, AppError> {
     AccountKind::from_word(word).ok_or_else(|| {
         let words: Vec<&str> = AccountKind::ALL.into_iter().map(AccountKind::as_str).collect();
@@ -136,8 +160,7 @@ pub(crate) fn call_state(state: CallState) -> api::CallState {
 
 fn cost(row: &AccountRow) -> api::Cost {
     let name = match &row.account {
-        Account::Day => to_api::time(Timestamp(account::end_of(row.day - 1).0)).chars().take(10).collect(),
-        Account::Tenant => format!("tenant {}", row.tenant.0),
+        Account::Tenant => cost_sums::of_tenant(row.tenant),
         other => other.name(),
     };
     api::Cost {
@@ -146,8 +169,10 @@ fn cost(row: &AccountRow) -> api::Cost {
         cost_nanousd: row.spent.0,
         unknown_nanousd: row.unknown.0,
         calls: row.calls,
+        given_calls: 0,
         input_tokens: row.input,
         output_tokens: row.output,
+        periods: Vec::new(),
     }
 }
 

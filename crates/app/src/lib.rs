@@ -26,6 +26,7 @@ mod catalog;
 mod config;
 mod config_file;
 mod config_reference;
+mod cost_span;
 mod cost_sums;
 mod counts;
 mod cursor;

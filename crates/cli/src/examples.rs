@@ -70,7 +70,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "cost",
         &[
             "kapelle cost",
-            "kapelle cost --by worker,day --since 7d",
+            "kapelle cost --per day --from 30d",
+            "kapelle cost --by worker,day --from 7d",
             "kapelle cost --worker translator --by model",
             "kapelle cost --export",
         ],

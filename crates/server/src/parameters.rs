@@ -81,7 +81,9 @@ pub(crate) const SOCKET: Parameters = &[
 
 pub(crate) const COST: Parameters = &[
     ("by", "task, run, worker, queue, key, token, provider, model, tenant or day; several with commas"),
-    ("since", "Only calls that began since this time"),
+    ("per", "hour, day or month (UTC): each row divided by time"),
+    ("from", "Only calls that began at this time or later: the whole hour, or the whole period"),
+    ("to", "Only calls that began before this time; default now"),
     ("worker", "Only calls of this worker's tasks, or of the script of that name"),
     ("run", "Only calls of this run's tasks"),
     ("model", "Only calls of this model, as the provider calls it"),

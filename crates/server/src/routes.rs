@@ -366,7 +366,7 @@ fn of_models() -> Vec<Route> {
         Route::new(post("/api/v1/budgets/reset"), Administer, Tenant, "Reset a budget to the file's", budgets::reset)
             .takes::<api::ResetBudget>(BODY)
             .gives::<api::BudgetReset>(ok),
-        Route::new(get("/api/v1/cost"), Read, Tenant, "Spending by account", budgets::cost)
+        Route::new(get("/api/v1/cost"), Read, Tenant, "Spending by account and time", budgets::cost)
             .gives::<api::CostReport>(ok)
             .query(COST),
         Route::new(get("/api/v1/calls"), Read, Tenant, "Calls of models, newest first", budgets::calls)

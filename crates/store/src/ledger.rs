@@ -5,7 +5,11 @@ use std::sync::Arc;
 use kapelle_core::{Account, AccountKind, CallId, Money, PayloadId, RunId, TaskId, TenantId, Timestamp, task::Task};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::StoreError, rows::Page};
+use crate::{
+    error::StoreError,
+    rows::Page,
+    spending::{SpendFilter, SpendRow},
+};
 
 /// Spending limit of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,6 +312,9 @@ pub trait LedgerReader {
 
     /// Returns calls of a tenant, newest first.
     fn calls(&self, tenant: TenantId, filter: &CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError>;
+
+    /// Returns sums of a tenant's spending by time and name. They outlive the calls that they count.
+    fn spending(&self, tenant: TenantId, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError>;
 
     /// Returns one call of a tenant.
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError>;

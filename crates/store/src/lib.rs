@@ -24,6 +24,7 @@ pub mod private;
 mod progress;
 mod rows;
 mod session;
+mod spending;
 mod sqlite;
 
 pub use access::{AccessKey, AccessWrite, EVERY, KeyScope};
@@ -44,4 +45,5 @@ pub use mem::{Fault, MemReader, MemStore};
 pub use progress::{Attention, ProgressReader, StepProgress, StepTotals};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};
+pub use spending::{HOURS_KEPT_DAYS, Span, Spend, SpendFilter, SpendRow};
 pub use sqlite::{Holder, IDS_SKIPPED, OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};

@@ -62,8 +62,12 @@ const READS: &[(&[&str], Option<&str>)] = &[
         Some("/api/v1/cost?by=worker&worker=mine&run=run_1&model=m&limit=50"),
     ),
     (
-        &["cost", "--by", "worker,day", "--since", "2020-01-01"],
-        Some("/api/v1/cost?by=worker,day&since=2020-01-01T00:00:00Z&limit=50"),
+        &["cost", "--by", "worker,day", "--from", "2020-01-01"],
+        Some("/api/v1/cost?by=worker,day&from=2020-01-01T00:00:00Z&limit=50"),
+    ),
+    (
+        &["cost", "--per", "month", "--from", "2020-01-01", "--to", "2020-03-01"],
+        Some("/api/v1/cost?per=month&from=2020-01-01T00:00:00Z&to=2020-03-01T00:00:00Z&limit=50"),
     ),
     (&["keys"], Some("/api/v1/keys")),
     (&["audit"], None),

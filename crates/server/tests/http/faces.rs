@@ -87,10 +87,12 @@ fn reads() -> Vec<Case> {
         "budgets": api => api.budgets();
         "cost": api => api.cost(api::CostQuery::default());
         "cost by nothing": api => api.cost(api::CostQuery { by: Some("x".to_owned()), ..api::CostQuery::default() });
-        "cost of two kinds since a time": api => api.cost(api::CostQuery { by: Some("worker,day".to_owned()), since: Some("2020-01-01T00:00:00Z".to_owned()), ..api::CostQuery::default() });
+        "cost of two kinds from a time": api => api.cost(api::CostQuery { by: Some("worker,day".to_owned()), from: Some("2020-01-01T00:00:00Z".to_owned()), ..api::CostQuery::default() });
         "cost of a worker": api => api.cost(api::CostQuery { worker: Some("echo".to_owned()), ..api::CostQuery::default() });
         "cost of no run": api => api.cost(api::CostQuery { run: Some("x".to_owned()), ..api::CostQuery::default() });
-        "cost since no time": api => api.cost(api::CostQuery { since: Some("x".to_owned()), ..api::CostQuery::default() });
+        "cost per month": api => api.cost(api::CostQuery { per: Some("month".to_owned()), ..api::CostQuery::default() });
+        "cost per worker": api => api.cost(api::CostQuery { per: Some("worker".to_owned()), ..api::CostQuery::default() });
+        "cost from no time": api => api.cost(api::CostQuery { from: Some("x".to_owned()), ..api::CostQuery::default() });
         "calls": api => api.calls(api::CallQuery::default());
         "artifacts": api => api.artifacts(api::Paging::default());
         "keys": api => api.keys();

@@ -66,3 +66,44 @@ async fn costs_that_only_a_worker_reports_are_summed_over_its_failed_attempts() 
     let listed = stage.place.get("/api/v1/tasks").await.json(200);
     assert_eq!((&listed["tasks"][0]["id"], &listed["tasks"][0]["cost_nanousd"]), (&made["id"], &json!(70)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_divide_spending_adds_up_to_one_figure() {
+    let (stage, task, run) = failed().await;
+    let of = async |query: &str| stage.place.get(&format!("/api/v1/cost?{query}")).await.json(200);
+    let sum = |list: &Value| {
+        let rows = list.as_array().unwrap();
+        rows.iter().map(|row| row["cost_nanousd"].as_u64().unwrap()).sum::<u64>()
+    };
+    let since = "from=2020-01-01T00:00:00Z";
+    for query in ["", "by=model", "by=day", "by=tenant", "by=task", since, &format!("{since}&by=task,day")] {
+        let report = of(query).await;
+        let total = (&report["total"]["cost_nanousd"], &report["total"]["calls"]);
+        assert_eq!((total, sum(&report["rows"])), ((&json!(2 * COST), &json!(2)), 2 * COST), "{query}: {report}");
+    }
+    for query in ["per=hour", "per=day", "per=month", "per=day&by=worker,model", "per=month&by=run"] {
+        let report = of(query).await;
+        let periods = report["periods"].as_array().unwrap().len();
+        assert_eq!(sum(&report["total"]["periods"]), 2 * COST, "{query}: {report}");
+        assert!(report["from"].is_string() && report["to"].is_string(), "{query}: {report}");
+        for row in report["rows"].as_array().unwrap() {
+            assert_eq!(row["periods"].as_array().unwrap().len(), periods, "{query}: {row}");
+            assert_eq!(json!(sum(&row["periods"])), row["cost_nanousd"], "{query}: {row}");
+        }
+    }
+    let by_run = of(&format!("per=day&run={run}")).await;
+    assert_eq!((sum(&by_run["rows"]), &by_run["total"]["calls"]), (COST, &json!(1)), "{by_run}");
+    let by_task = of(&format!("{since}&by=task&limit=1")).await;
+    assert_eq!(
+        (sum(&by_task["rows"]), &by_task["total"]["cost_nanousd"]),
+        (COST, &json!(2 * COST)),
+        "{task}: {by_task}"
+    );
+    assert_eq!(of("to=2020-01-01T00:00:00Z&per=day").await["total"]["calls"], json!(0));
+    for (query, said) in
+        [("per=week", "hour, day or month"), ("per=day&from=x", "is not a time"), ("by=x", "is not one of")]
+    {
+        let refused = stage.place.get(&format!("/api/v1/cost?{query}")).await.json(400);
+        assert!(refused["detail"].as_str().unwrap().contains(said), "{query}: {refused}");
+    }
+}

@@ -9,7 +9,8 @@ use kapelle_core::{
 use super::{Rig, fixtures::*, on_every_store};
 use crate::{
     AccountRow, AccountWrite, Batch, BudgetRow, CallAnswer, CallEnd, CallFilter, CallRow, CallState, CallWrite, Commit,
-    IdKind, KeptRow, LedgerWrites, Page, PayloadBody, PrepaidRow, PrepaidWrite, Retention,
+    HOURS_KEPT_DAYS, IdKind, KeptRow, LedgerWrites, Page, PayloadBody, PrepaidRow, PrepaidWrite, Retention, Span,
+    SpendFilter,
 };
 
 on_every_store! {
@@ -24,6 +25,8 @@ on_every_store! {
     parked_tasks_are_found,
     a_block_is_there_until_it_is_gone,
     calls_have_numbers_of_their_own,
+    spending_is_summed_by_hour_and_day_once_a_call_is_over,
+    sums_of_hours_go_and_those_of_days_stay,
 }
 
 const ONE: TenantId = TenantId(1);
@@ -282,4 +285,58 @@ fn calls_have_numbers_of_their_own(mut rig: Rig) {
     assert_eq!(rig.store.ids(IdKind::Call, 2).unwrap(), 1);
     rig.done(&calls(vec![new(&call(1, None))]));
     assert_eq!((rig.store.ids(IdKind::Call, 1).unwrap(), rig.store.ids(IdKind::Task, 1).unwrap()), (3, 1));
+}
+
+fn spent(rig: &Rig, span: Span, by: &[AccountKind], each: bool) -> Vec<(i64, String, u64, u64, u64)> {
+    let filter = SpendFilter { span, from: 0, to: 100, worker: None, model: None, by: by.to_vec(), each };
+    let rows = rig.reader.spending(ONE, &filter).unwrap();
+    rows.into_iter()
+        .map(|row| (row.start, row.names.join(","), row.sums.spent.0, row.sums.calls, row.sums.given))
+        .collect()
+}
+
+fn spending_is_summed_by_hour_and_day_once_a_call_is_over(mut rig: Rig) {
+    const HOUR: i64 = 3_600_000;
+    let at =
+        |id, hour: i64, model: &str| CallRow { at: Timestamp(hour * HOUR), model: Arc::from(model), ..call(id, None) };
+    let given = CallRow { state: CallState::Given, input: 50, ..at(4, 25, "m") };
+    let lost = CallRow { state: CallState::Unknown, cost: Money(500), ..at(5, 25, "n") };
+    let other = CallRow { tenant: TenantId(2), state: CallState::Charged, cost: Money(9), ..at(6, 1, "m") };
+    let rows = [at(1, 1, "m"), at(2, 1, "n"), at(3, 25, "m"), given, lost, other];
+    rig.done(&calls(rows.iter().map(new).collect()));
+    assert_eq!(spent(&rig, Span::Day, &[], false), [(0, String::new(), 500, 1, 1)], "open calls do not count");
+    let end = |id, cost| CallWrite::End(CallId(id), end(cost));
+    rig.done(&calls(vec![end(1, 10), end(2, 20), end(3, 40)]));
+    rig.done(&calls(vec![end(1, 99)]));
+    let none = String::new;
+    assert_eq!(spent(&rig, Span::Hour, &[], true), [(1, none(), 30, 2, 0), (25, none(), 540, 2, 1)]);
+    assert_eq!(spent(&rig, Span::Day, &[], true), [(0, none(), 30, 2, 0), (1, none(), 540, 2, 1)]);
+    let by = [AccountKind::Worker, AccountKind::Model];
+    let named = |model: &str, spent, calls, given| (0, format!("w,p/{model}"), spent, calls, given);
+    assert_eq!(spent(&rig, Span::Day, &by, false), [named("m", 50, 2, 1), named("n", 520, 2, 0)]);
+    let only = SpendFilter {
+        span: Span::Hour,
+        from: 25,
+        to: 26,
+        worker: Some("w".to_owned()),
+        model: Some("n".to_owned()),
+        by: Vec::new(),
+        each: false,
+    };
+    let found = rig.reader.spending(ONE, &only).unwrap();
+    assert_eq!(found.iter().map(|row| (row.sums.spent.0, row.sums.unknown.0)).collect::<Vec<_>>(), [(500, 500)]);
+    assert_eq!(rig.reader.spending(ONE, &SpendFilter { worker: Some("x".to_owned()), ..only }).unwrap(), []);
+}
+
+fn sums_of_hours_go_and_those_of_days_stay(mut rig: Rig) {
+    let done = CallRow { state: CallState::Charged, cost: Money(u64::MAX), ..call(1, None) };
+    let again = CallRow { id: CallId(2), ..done.clone() };
+    rig.done(&calls(vec![new(&done)]));
+    rig.done(&calls(vec![new(&again)]));
+    let all = |rig: &Rig| [Span::Hour, Span::Day].map(|span| spent(rig, span, &[], true).len());
+    assert_eq!(all(&rig), [1, 1], "sums saturate");
+    assert!(!rig.expire(retention(HOURS_KEPT_DAYS * 86_400_000 + 3_599_999)));
+    assert_eq!(all(&rig), [1, 1], "the calls are gone, their sums are not");
+    assert!(!rig.expire(retention(HOURS_KEPT_DAYS * 86_400_000 + 3_600_000)));
+    assert_eq!(all(&rig), [0, 1]);
 }

@@ -7,7 +7,7 @@ use kapelle_core::{
     task::{StateKind, Task},
 };
 
-use super::{reader::MemReader, state::State, store::MemStore};
+use super::{reader::MemReader, spending::SpendRows, state::State, store::MemStore};
 use crate::{
     contract::Conflicts,
     error::StoreError,
@@ -16,6 +16,7 @@ use crate::{
         LedgerStore, LedgerWrites, PrepaidRow, PrepaidWrite,
     },
     rows::Page,
+    spending::{SpendFilter, SpendRow},
 };
 
 /// Limit of rows on one page.
@@ -31,6 +32,7 @@ pub(super) struct LedgerRows {
     accounts: BTreeMap<Key, AccountRow>,
     budgets: BTreeMap<(TenantId, Account), BudgetRow>,
     kept: BTreeMap<(TenantId, [u8; 32]), KeptRow>,
+    spend: SpendRows,
 }
 
 impl LedgerRows {
@@ -64,12 +66,14 @@ impl LedgerRows {
         for write in &ledger.calls {
             match write {
                 CallWrite::New(row) => {
+                    self.spend.count(row);
                     self.calls.insert(row.id, (**row).clone());
                 }
                 CallWrite::End(id, end) => {
                     let Some(row) = self.calls.get_mut(id).filter(|row| row.state == CallState::Open) else { continue };
                     (row.state, row.cost, row.input, row.output) = (end.state, end.cost, end.input, end.output);
                     (row.ended_at, row.request_id) = (Some(end.at), end.request_id.clone());
+                    self.spend.count(row);
                 }
                 CallWrite::Answer(id, answer) => {
                     if let Some(row) = self.calls.get_mut(id).filter(|row| row.answer.is_none()) {
@@ -124,7 +128,9 @@ impl State {
     /// Tells whether there are older calls without a task, or expired entries.
     pub fn has_expired_calls(&self, calls: Timestamp, kept: Timestamp) -> bool {
         let mut entries = self.ledger.kept.values();
-        entries.any(|row| row.until < kept) || self.ledger.calls.values().any(|row| is_loose(row, calls))
+        entries.any(|row| row.until < kept)
+            || self.ledger.spend.has_old(kept)
+            || self.ledger.calls.values().any(|row| is_loose(row, calls))
     }
 
     /// Deletes older calls without a task, and expired entries. Returns their number.
@@ -142,7 +148,8 @@ impl State {
         old.sort_unstable();
         old.truncate(most - over.len());
         old.iter().for_each(|(_, id)| self.forget_call(*id));
-        u32::try_from(over.len() + old.len()).unwrap_or(u32::MAX)
+        let hours = self.ledger.spend.prune(kept, most - over.len() - old.len());
+        u32::try_from(over.len() + old.len() + hours).unwrap_or(u32::MAX)
     }
 }
 
@@ -238,6 +245,10 @@ impl LedgerReader for MemReader {
         let rows = rows.filter(|row| filter.since.is_none_or(|since| row.at >= since));
         let rows = rows.filter(|row| filter.until.is_none_or(|until| row.at < until));
         Ok(rows.take(page.most.min(PAGE_MOST) as usize).cloned().collect())
+    }
+
+    fn spending(&self, tenant: TenantId, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
+        Ok(self.state().ledger.spend.read(tenant, filter))
     }
 
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {

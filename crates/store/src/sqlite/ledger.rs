@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params, types::ToSql};
 use super::{
     columns,
     fault::{Sql, Trouble, written},
-    prepaid,
+    prepaid, spending,
 };
 use crate::{
     contract::Conflicts,
@@ -46,16 +46,25 @@ fn signed(count: u64) -> i64 {
 
 /// Writes the money and calls of a turn. Part of a transaction.
 pub(super) fn write(conn: &Connection, ledger: &LedgerWrites, conflicts: &mut Conflicts) -> Sql<()> {
+    let mut spent = spending::Added::default();
     for write in &ledger.calls {
         match write {
-            CallWrite::New(row) => conflicts.other |= !insert(conn, row)?,
-            CallWrite::End(id, end) => settle(conn, *id, end)?,
+            CallWrite::New(row) => {
+                conflicts.other |= !insert(conn, row)?;
+                spent.count(row);
+            }
+            CallWrite::End(id, end) => {
+                if let Some(row) = settle(conn, *id, end)? {
+                    spent.count(&row);
+                }
+            }
             CallWrite::Answer(id, answer) => {
                 let sql = "UPDATE model_call SET answer_id = ?2, answer = ?3 WHERE id = ?1 AND answer_id IS NULL";
                 conn.prepare_cached(sql)?.execute(params![id.0, answer.payload.0, &*answer.meta])?;
             }
         }
     }
+    spent.write(conn)?;
     prepaid::write(conn, &ledger.prepaid, conflicts)?;
     for write in &ledger.accounts {
         conflicts.other |= !put_account(conn, write)?;
@@ -96,16 +105,19 @@ fn insert(conn: &Connection, row: &CallRow) -> Sql<bool> {
     written(done.map(drop).map_err(Trouble::from))
 }
 
-/// Settles an open call. A settled or missing call is not changed: its accounts reveal a conflict.
-fn settle(conn: &Connection, id: CallId, end: &CallEnd) -> Sql<()> {
+/// Settles an open call, and returns it. A settled or missing call is not changed: its accounts reveal a conflict.
+fn settle(conn: &Connection, id: CallId, end: &CallEnd) -> Sql<Option<CallRow>> {
     let mut update = conn.prepare_cached(
         "UPDATE model_call SET state = ?2, cost = ?3, input = ?4, output = ?5, ended_at = ?6, request_id = ?7 \
          WHERE id = ?1 AND state = 0",
     )?;
     let (input, output) = (signed(end.input), signed(end.output));
     let request = end.request_id.as_deref();
-    update.execute(params![id.0, end.state as u8, nanos(end.cost), input, output, end.at.0, request])?;
-    Ok(())
+    let done = update.execute(params![id.0, end.state as u8, nanos(end.cost), input, output, end.at.0, request])?;
+    if done == 0 {
+        return Ok(None);
+    }
+    Ok(all(conn, &format!("{CALL} WHERE id = ?1"), [id.0], call_row)?.pop())
 }
 
 fn put_account(conn: &Connection, write: &AccountWrite) -> Sql<bool> {

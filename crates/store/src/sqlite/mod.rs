@@ -31,6 +31,7 @@ mod reader;
 mod run;
 mod schema;
 mod session;
+mod spending;
 mod store;
 mod task;
 mod task_queries;

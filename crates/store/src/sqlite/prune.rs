@@ -6,9 +6,9 @@ use rusqlite::{Connection, params};
 use super::{
     answer,
     fault::{Sql, Trouble},
-    hosted, ledger,
+    hosted, ledger, spending,
 };
-use crate::contract::Retention;
+use crate::{contract::Retention, spending::Span};
 
 /// Tells whether there is something to delete.
 pub(super) fn has_expired(conn: &Connection, retention: Retention) -> Sql<bool> {
@@ -20,9 +20,11 @@ pub(super) fn has_expired(conn: &Connection, retention: Retention) -> Sql<bool> 
                     WHERE task IS NULL AND at < ?2 AND state <> 0) \
          OR EXISTS (SELECT 1 FROM task INDEXED BY task_ended \
                     WHERE ended_at < ?2 AND ended_at IS NOT NULL AND run IS NULL) \
-         OR EXISTS (SELECT 1 FROM run WHERE ended_at < ?3)",
+         OR EXISTS (SELECT 1 FROM run WHERE ended_at < ?3) \
+         OR EXISTS (SELECT 1 FROM spend INDEXED BY spend_hours WHERE span = 0 AND start < ?4)",
     )?;
-    let bounds = [retention.keys_before.0, retention.tasks_before.0, retention.runs_before.0];
+    let hours = Span::first_hour(retention.keys_before);
+    let bounds = [retention.keys_before.0, retention.tasks_before.0, retention.runs_before.0, hours];
     Ok(query.query_row(bounds, |row| row.get(0))?)
 }
 
@@ -44,6 +46,8 @@ fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     let deleted = answer::prune(conn, retention.keys_before, *left)?;
     take(left, deleted);
     let deleted = ledger::prune(conn, retention.tasks_before, retention.keys_before, *left)?;
+    take(left, deleted);
+    let deleted = spending::prune(conn, retention.keys_before, *left)?;
     take(left, deleted);
     Ok(())
 }

@@ -9,8 +9,8 @@ use kapelle_core::{
 };
 
 use super::{
-    access, attempt, audit, gate, hosted, journal, ledger, payload, pool::Pool, progress, run, session, task_queries,
-    version,
+    access, attempt, audit, gate, hosted, journal, ledger, payload, pool::Pool, progress, run, session, spending,
+    task_queries, version,
 };
 use crate::{
     access::AccessKey,
@@ -24,6 +24,7 @@ use crate::{
     progress::{Attention, ProgressReader, StepProgress, StepTotals},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
+    spending::{SpendFilter, SpendRow},
 };
 
 /// The reading connections of a folder. Clones share them.
@@ -195,6 +196,10 @@ impl LedgerReader for SqliteReader {
 
     fn calls(&self, tenant: TenantId, filter: &CallFilter, page: Page) -> Result<Vec<CallRow>, StoreError> {
         self.pool.query(|conn, _| ledger::calls(conn, tenant, filter, page))
+    }
+
+    fn spending(&self, tenant: TenantId, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
+        self.pool.query(|conn, _| spending::read(conn, tenant, filter))
     }
 
     fn call(&self, tenant: TenantId, id: CallId) -> Result<Option<CallRow>, StoreError> {
