@@ -1,7 +1,7 @@
 //! The context of every use case: the open folder, and its state in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, PoisonError, RwLock},
 };
@@ -40,6 +40,8 @@ pub struct App {
     pub(crate) folder: PathBuf,
     pub(crate) shipped: Catalogue,
     pub(crate) problems: Vec<Problems>,
+    /// The versions of the files of workers and workflows that were read at the start.
+    pub(crate) read: BTreeMap<PathBuf, crate::watch::Marks>,
     pub(crate) middleware: Arc<[Arc<dyn Middleware>]>,
     pub(crate) clock: Arc<dyn Clock>,
     #[cfg(feature = "scripts")]

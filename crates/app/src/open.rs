@@ -24,7 +24,7 @@ use crate::{
     rates::OfGateway,
     session::{SESSION_FILE, Session},
     settings::Settings,
-    workflow_files,
+    watch, workflow_files,
 };
 
 /// Source of environment variables.
@@ -136,6 +136,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     options.voids_hosts = parts.restored.is_some();
     let mut opening = OpenOptions::default();
     opening.ids_from = parts.restored;
+    let read = watch::marks(parts.workers.iter().chain(&parts.workflows));
     let (gateway, catalogue, problems) = parts.catalogue()?;
     let shipped = parts.shipped(&gateway)?;
     let registry = register(&mut parts, &gateway, (&shipped, &catalogue));
@@ -169,7 +170,8 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         .map_err(|error| Error::Config(format!("{}: {error}", folder.join(SESSION_FILE).display())))?;
     let rest = idle.then_some(Rest::Alone);
     let made = Made { folder, settings, engine, gateway, blobs, ledger, clock, rest };
-    let app = made.app(shipped, problems, middleware, session)?;
+    let mut app = made.app(shipped, problems, middleware, session)?;
+    app.read = read;
     app.describe_scripts(&workers);
     app.notify_middleware();
     app.set_budgets(&config).await?;
@@ -211,6 +213,7 @@ impl Made {
             folder,
             shipped,
             problems,
+            read: std::collections::BTreeMap::new(),
             middleware: middleware.into(),
             clock,
             #[cfg(feature = "scripts")]

@@ -55,19 +55,37 @@ impl Drop for Watch {
 /// The version of a file: its time and size.
 type Mark = (Option<SystemTime>, u64);
 
+/// The versions of the files of a folder.
+pub(crate) type Marks = BTreeMap<PathBuf, Mark>;
+
+/// Returns the versions of the YAML files of folders, by folder. Taken before the files are read, so that a change during
+/// the start is noticed.
+pub(crate) fn marks<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> BTreeMap<PathBuf, Marks> {
+    folders.into_iter().map(|folder| (folder.clone(), marks_of(folder))).collect()
+}
+
+fn marks_of(folder: &Path) -> Marks {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let known = entries.filter(|entry| kapelle_workers::catalogue::is_worker_file(&entry.path())).filter_map(|entry| {
+        let about = entry.metadata().ok()?;
+        about.is_file().then(|| (entry.path(), (about.modified().ok(), about.len())))
+    });
+    known.take(FILES_MAX).collect()
+}
+
 struct Watcher {
     engine: Engine,
     gateway: Arc<Gateway>,
     shipped: Catalogue,
     workers: PathBuf,
     workflows: PathBuf,
-    marks: BTreeMap<PathBuf, Mark>,
+    marks: Marks,
     names: BTreeMap<PathBuf, Name>,
 }
 
 impl App {
-    /// Watches a folder of workers and a folder of workflows from now on, and calls `report` for every change after
-    /// this call. Must be called within a tokio runtime.
+    /// Watches a folder of workers and a folder of workflows, and calls `report` for every change from now on. Of
+    /// folders that were read at the start, changes since then count too. Must be called within a tokio runtime.
     #[must_use = "dropping it ends the watch"]
     pub fn watch(&self, workers: &Path, workflows: &Path, report: impl Fn(Change) + Send + 'static) -> Watch {
         let mut watcher = Watcher {
@@ -76,10 +94,10 @@ impl App {
             shipped: self.shipped.clone(),
             workers: workers.to_owned(),
             workflows: workflows.to_owned(),
-            marks: BTreeMap::new(),
+            marks: Marks::new(),
             names: BTreeMap::new(),
         };
-        watcher.learn();
+        watcher.learn(&self.read);
         Watch(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(EVERY).await;
@@ -96,9 +114,11 @@ impl App {
 }
 
 impl Watcher {
-    /// Records the current files, which are in effect already.
-    fn learn(&mut self) {
-        self.marks = self.files();
+    /// Records the files that are in effect already: those read at the start, or else the current ones.
+    fn learn(&mut self, read_at_start: &BTreeMap<PathBuf, Marks>) {
+        for folder in [&self.workers, &self.workflows] {
+            self.marks.extend(read_at_start.get(folder).cloned().unwrap_or_else(|| marks_of(folder)));
+        }
         for file in self.marks.keys().filter(|file| file.starts_with(&self.workers)) {
             let worker = read(file).and_then(|text| self.worker(file, &text));
             if let Ok(worker) = worker {
@@ -170,18 +190,10 @@ impl Watcher {
         self.engine.workers_changed();
     }
 
-    fn files(&self) -> BTreeMap<PathBuf, Mark> {
-        let folders = [&self.workers, &self.workflows];
-        let entries = folders.into_iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-        let yaml = kapelle_workers::catalogue::is_worker_file;
-        entries
-            .filter(|entry| yaml(&entry.path()))
-            .filter_map(|entry| {
-                let about = entry.metadata().ok()?;
-                about.is_file().then(|| (entry.path(), (about.modified().ok(), about.len())))
-            })
-            .take(FILES_MAX)
-            .collect()
+    fn files(&self) -> Marks {
+        let mut files = marks_of(&self.workers);
+        files.extend(marks_of(&self.workflows));
+        files
     }
 }
 

@@ -265,8 +265,8 @@ impl Kapelle {
         self.app.reload(config, env).await
     }
 
-    /// Watches a folder of workers and a folder of workflows, and calls `report` for every change after this call. Must
-    /// be called within a tokio runtime.
+    /// Watches a folder of workers and a folder of workflows, and calls `report` for every change from now on. Of
+    /// folders that were read at the start, changes since then count too. Must be called within a tokio runtime.
     #[must_use = "dropping it ends the watch"]
     pub fn watch(&self, workers: &Path, workflows: &Path, report: impl Fn(Change) + Send + 'static) -> Watch {
         self.app.watch(workers, workflows, report)

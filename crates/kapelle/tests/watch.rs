@@ -82,3 +82,30 @@ async fn a_file_with_settings_of_a_shipped_worker_is_reloaded_like_any_other() {
     kapelle.close().await;
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_between_the_start_and_the_watch_is_noticed() {
+    let folder = folder("early");
+    let (workers, workflows) = (folder.join("workers"), folder.join("workflows"));
+    let (kept, gone) = (workers.join("greeter.yaml"), workers.join("gone.yaml"));
+    fs::write(&kept, WORKER).unwrap();
+    fs::write(&gone, WORKER.replace("greeter", "gone")).unwrap();
+    let builder = Kapelle::builder(folder.join("state")).environment(|_| None).workers(&workers).workflows(&workflows);
+    let kapelle = builder.open().await.unwrap();
+    // The start has read the folders; the watch does not run yet.
+    fs::write(&kept, WORKER.replace("Greet", "Greet warmly")).unwrap();
+    let hello = workflows.join("hello.yaml");
+    fs::write(&hello, "name: hello\nsteps: { a: { worker: log, with: { message: hi } } }\n").unwrap();
+    let (sender, mut changes) = tokio::sync::mpsc::unbounded_channel();
+    let watch = kapelle.watch(&workers, &workflows, move |change| {
+        let _ = sender.send(change);
+    });
+    let mut next = async || tokio::time::timeout(Duration::from_secs(5), changes.recv()).await.unwrap().unwrap();
+    assert_eq!(next().await, Change::Worker { name: "greeter".to_owned(), file: kept });
+    assert_eq!(next().await, Change::Workflow { name: "hello".to_owned(), file: hello });
+    fs::remove_file(&gone).unwrap();
+    assert_eq!(next().await, Change::WorkerGone { name: "gone".to_owned() });
+    drop(watch);
+    kapelle.close().await;
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -52,6 +52,8 @@ pub struct Args {
 /// # Errors
 /// When the folder is in use, the address cannot be used, or the store fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    // Before the configuration is read: a change during the start is a change.
+    let files = ConfigFiles::of(app);
     let settings = Arc::new(app.settings()?);
     let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
     let options = Options {
@@ -105,7 +107,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     tell_console(app, &kapelle, &server);
     app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
-    let mut reloader = Reloader::new(app, settings.config.clone(), inspector);
+    let mut reloader = Reloader { files, started: settings.config.clone(), inspector };
     let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
     notifier.tell(State::Stopping);
     app.out.note("stopping: running attempts are finished; press Ctrl-C again to stop now");
@@ -182,38 +184,46 @@ async fn watched(
 /// Interval between looks at the configuration.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Applies a changed configuration of providers, models, prices and budgets.
-struct Reloader {
+/// The files of the configuration, and their versions when they were last read.
+struct ConfigFiles {
     files: Vec<PathBuf>,
     seen: Vec<Option<(SystemTime, u64)>>,
+}
+
+impl ConfigFiles {
+    fn of(app: &App) -> ConfigFiles {
+        let root = &app.project.root;
+        let mut files = ConfigFiles { files: vec![root.join(CONFIG_FILE), root.join(".env")], seen: Vec::new() };
+        files.have_changed();
+        files
+    }
+
+    /// Says whether they have changed since the last call.
+    fn have_changed(&mut self) -> bool {
+        let state = |file: &PathBuf| {
+            let known = std::fs::metadata(file).ok()?;
+            Some((known.modified().ok()?, known.len()))
+        };
+        let now: Vec<_> = self.files.iter().map(state).collect();
+        let changed = now != self.seen;
+        self.seen = now;
+        changed
+    }
+}
+
+/// Applies a changed configuration of providers, models, prices and budgets.
+struct Reloader {
+    files: ConfigFiles,
     /// The configuration of the start: keys that are not reloaded keep its values.
     started: Config,
     inspector: Arc<ServeInspector>,
 }
 
 impl Reloader {
-    fn new(app: &App, started: Config, inspector: Arc<ServeInspector>) -> Reloader {
-        let root = &app.project.root;
-        let files = vec![root.join(CONFIG_FILE), root.join(".env")];
-        let mut reloader = Reloader { files, seen: Vec::new(), started, inspector };
-        reloader.seen = reloader.state();
-        reloader
-    }
-
-    fn state(&self) -> Vec<Option<(SystemTime, u64)>> {
-        let state = |file: &PathBuf| {
-            let known = std::fs::metadata(file).ok()?;
-            Some((known.modified().ok()?, known.len()))
-        };
-        self.files.iter().map(state).collect()
-    }
-
     async fn look(&mut self, app: &App, kapelle: &Kapelle) {
-        let state = self.state();
-        if state == self.seen {
+        if !self.files.have_changed() {
             return;
         }
-        self.seen = state;
         let project = app.project.again();
         let trusted = |settings: Settings| trust::check(&project, &settings).map(|()| settings);
         let reloaded = match Settings::load(&project).and_then(trusted) {
