@@ -1,14 +1,18 @@
 //! Waiting for runs while showing them, until they end or this process is asked to end.
 
+use std::collections::HashSet;
+
 use kapelle::{
     Kapelle, RunId,
     core::{TenantId, task::WaitFor},
     engine::{Event, EventKind},
 };
+use kapelle_api::Waiting;
 use tokio::sync::broadcast::Receiver;
 
 use crate::{
     app::App,
+    describe::StepView,
     failure::{Code, Failure},
     progress::{self, Progress},
     signals::Signals,
@@ -33,6 +37,8 @@ pub struct Follow<'a> {
     kapelle: &'a Kapelle,
     events: Receiver<Event>,
     signals: Signals,
+    /// Tasks of steps whose wait for a person or a signal is reported.
+    waits: HashSet<String>,
 }
 
 impl<'a> Follow<'a> {
@@ -43,7 +49,23 @@ impl<'a> Follow<'a> {
     pub fn new(app: &'a App, kapelle: &'a Kapelle) -> Result<Follow<'a>, Failure> {
         let signals = Signals::listen()
             .map_err(|error| Failure::new(Code::Failed, format!("signals cannot be listened to: {error}")))?;
-        Ok(Follow { app, kapelle, events: kapelle.engine().watch(), signals, shown: Vec::new() })
+        Ok(Follow { app, kapelle, events: kapelle.engine().watch(), signals, shown: Vec::new(), waits: HashSet::new() })
+    }
+
+    /// Shows a run that was under way before, with its steps as they are now. Their events since this was made are in
+    /// that state or still come.
+    pub fn resumed(&mut self, progress: Progress, run: &str, steps: &[StepView], alone: bool) {
+        if alone {
+            steps.iter().for_each(|step| progress.ended_before(step));
+        }
+        self.shown.push(progress);
+        for step in steps {
+            if let Some(task) = &step.task
+                && let Some(waiting) = &task.waiting
+            {
+                self.wait(&step.name, run, &task.id, waiting);
+            }
+        }
     }
 
     /// Shows events until `done` completes or a signal comes, then lets the running attempts finish.
@@ -92,21 +114,32 @@ impl<'a> Follow<'a> {
     }
 
     /// Reports what a step waits for, if a person has to provide it.
-    fn waits(&self, event: &Event) {
+    fn waits(&mut self, event: &Event) {
         let EventKind::StepWaiting { task, wait } = &event.kind else { return };
         let step = event.step.as_deref().unwrap_or("a step");
-        let run = event.run;
-        let other = "from another terminal once this process has ended (Ctrl-C)";
+        let run = event.run.to_string();
         match wait {
             WaitFor::Approval { .. } => {
-                self.say(&format!("{step} waits for an approval: `kapelle approvals approve {task}`, {other}"));
+                self.wait(step, &run, &task.to_string(), &Waiting::Approval { task: task.to_string() });
             }
             WaitFor::Signal { name, .. } => {
-                self.say(&format!("{step} waits for a signal: `kapelle runs signal {run} {name}`, {other}"));
+                self.wait(step, &run, &task.to_string(), &Waiting::Signal { signal: name.to_string() });
             }
             WaitFor::Timer { until } => self.say(&format!("{step} waits until {}", crate::shown::time(*until))),
             WaitFor::Run(child) => self.say(&format!("{step} waits for {child}")),
             WaitFor::Scope(_) => {}
+        }
+    }
+
+    /// Reports the wait of a step once, if a person or another program has to end it.
+    fn wait(&mut self, step: &str, run: &str, task: &str, waiting: &Waiting) {
+        let what = match waiting {
+            Waiting::Approval { task } => format!("an approval: `kapelle approvals approve {task}`"),
+            Waiting::Signal { signal } => format!("a signal: `kapelle runs signal {run} {signal}`"),
+            _ => return,
+        };
+        if self.waits.insert(task.to_owned()) {
+            self.say(&format!("{step} waits for {what}, from another terminal once this process has ended (Ctrl-C)"));
         }
     }
 

@@ -1,6 +1,10 @@
 //! Progress of a run: lines that are redrawn on a terminal, plain lines elsewhere.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kapelle::{
@@ -29,6 +33,8 @@ pub struct Progress {
     prefix: String,
     width: usize,
     drawn: Option<Drawn>,
+    /// Steps that had ended when the display began; their events may still come.
+    before: RefCell<HashSet<String>>,
 }
 
 struct Drawn {
@@ -48,12 +54,13 @@ impl Progress {
         let prefix = if alone { String::new() } else { format!("{run} ") };
         let wanted = alone && !out.quiet && stderr_is_terminal() && names.len() <= LINES_MAX;
         let drawn = wanted.then(|| Drawn::new(&names, width));
-        Progress { out, run, prefix, width, drawn }
+        Progress { out, run, prefix, width, drawn, before: RefCell::default() }
     }
 
     /// Shows a step that had ended before the display began.
     pub fn ended_before(&self, step: &StepView) {
         if matches!(step.state(), "succeeded" | "skipped" | "failed") {
+            self.before.borrow_mut().insert(step.name.clone());
             self.ended(step);
         }
     }
@@ -74,6 +81,7 @@ impl Progress {
                 }
                 self.draw(step, &text, true);
             }
+            EventKind::StepEnded { .. } | EventKind::StepSkipped { .. } if self.before.borrow_mut().remove(step) => {}
             EventKind::StepEnded { task } => self.ended(&StepView::of(app.shown(task))),
             EventKind::StepSkipped { reason } => self.end(step, "skipped", reason),
             EventKind::RunStarted | EventKind::RunEnded { .. } => {}

@@ -58,16 +58,16 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             Ok(Code::Ok)
         };
     }
-    let shown = show(app, &before, &runs).await?;
     let mut settings = app.settings()?;
     settings.config.fallback &= !args.no_fallback;
     let kapelle = app.open(&settings).await?;
     app.warn_problems(kapelle.worker_problems());
     scripts::lend(app, &kapelle, &settings, |_| false).await?;
     let mut follow = Follow::new(app, &kapelle)?;
-    follow.shown = shown;
-    let end = follow.until(all_ended(&kapelle, &runs, &tasks)).await?;
     let api = in_process(&kapelle);
+    // After that: the engine works already, and what it has done is shown from its state, what it does from its events.
+    show(app, &api, &runs, &mut follow).await?;
+    let end = follow.until(all_ended(&kapelle, &runs, &tasks)).await?;
     match named {
         Some(id) => result::tell(app, &api, &id.to_string(), end, args.out.as_deref()).await,
         None => summary(app, &api, &runs, &tasks, end).await,
@@ -109,8 +109,7 @@ async fn open_tasks(api: &dyn Api) -> Result<Vec<TaskId>, Failure> {
     Ok(tasks)
 }
 
-async fn show(app: &App, api: &dyn Api, runs: &[Run]) -> Result<Vec<Progress>, Failure> {
-    let mut all = Vec::new();
+async fn show(app: &App, api: &dyn Api, runs: &[Run], follow: &mut Follow<'_>) -> Result<(), Failure> {
     for run in runs {
         let steps = describe::all_steps(api, &run.id).await?;
         let run = api.run_details(&run.id).await?;
@@ -121,12 +120,9 @@ async fn show(app: &App, api: &dyn Api, runs: &[Run]) -> Result<Vec<Progress>, F
         let steps = shown::count(view.steps.len(), "step");
         app.out.note(&format!("{id} {}: {ended} of {steps} done", view.run.workflow));
         let progress = Progress::new(app.out, id, definition.as_ref(), runs.len() == 1);
-        if runs.len() == 1 {
-            view.steps.iter().for_each(|step| progress.ended_before(step));
-        }
-        all.push(progress);
+        follow.resumed(progress, &view.run.id, &view.steps, runs.len() == 1);
     }
-    Ok(all)
+    Ok(())
 }
 
 fn is_over(step: &StepView) -> bool {
