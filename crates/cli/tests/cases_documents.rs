@@ -3,12 +3,14 @@
 
 use std::{path::Path, process::Command};
 
+use kapelle_testkit::children;
 use serde_json::Value;
 
 /// Returns the answer of `extract_text` for a file below `tests/cases`.
 #[expect(clippy::disallowed_methods, reason = "the process under test is started here")]
 fn read(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(file);
+    children::limit(children::AGE_MOST);
     let place = tempfile::tempdir().unwrap();
     let document = format!("document=@{}", path.display());
     let said = Command::new(env!("CARGO_BIN_EXE_kapelle"))

@@ -15,6 +15,7 @@ use std::{
 };
 
 use kapelle::serde_json::{self, Value, json};
+use kapelle_testkit::children;
 
 /// A project with a server over it, which ends with it.
 struct Served {
@@ -32,6 +33,7 @@ impl Drop for Served {
 
 #[expect(clippy::disallowed_methods, reason = "the process under test is started here")]
 fn kapelle(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
+    children::limit(children::AGE_MOST);
     let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
     command.args(arguments).current_dir(folder.path()).env_remove("KAPELLE_TOKEN").env("HOME", folder.path());
     command

@@ -1,5 +1,6 @@
 //! Test tools: never part of the shipped binary.
 
+pub mod children;
 pub mod hostile;
 pub mod reference;
 pub mod rng;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use kapelle_testkit::children;
 use serde_json::Value;
 
 /// Time limit for everything, on any machine.
@@ -73,6 +74,7 @@ impl Place {
 
     #[expect(clippy::disallowed_methods, reason = "the binary under test is started here")]
     pub fn command(&self, arguments: &[&str]) -> Command {
+        children::limit(children::AGE_MOST);
         let mut command = Command::new(env!("CARGO_BIN_EXE_kapelle"));
         command.current_dir(self.folder.path()).args(arguments).env_clear().stdin(Stdio::null());
         command.env("HOME", self.folder.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
