@@ -312,6 +312,15 @@ test("spending is drilled from the worker to one call, and the books balance", a
   await done("POST", "/api/v1/tasks?wait_ms=15000", { worker: "summarizer", input: { text: "What does it cost?" } });
   await open("/spend");
   await page.getByText("The books balance").waitFor();
+  const chart = page.getByRole("figure");
+  await chart.getByText("The last 30 days").waitFor();
+  await chart.getByRole("img").press("End");
+  await chart.getByRole("link", { name: "See its calls" }).waitFor();
+  await chart.getByRole("img").press("Escape");
+  await page.getByRole("tab", { name: "Tokens" }).click();
+  await chart.getByText("summarizer").waitFor();
+  await page.getByRole("tab", { name: "24 h" }).click();
+  await chart.getByText("The last 24 hours").waitFor();
   await page.getByRole("tab", { name: "Task", exact: true }).click();
   await page.getByRole("row", { name: /task_/ }).first().getByRole("link").click();
   await page.getByRole("heading", { name: "Calls" }).waitFor();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Budget, balance, byOf, dayRange, deeper, tightest, typed } from "./model";
+import { type Budget, balance, dayRange, deeper, tightest, typed } from "./model";
 
 const budget = (account: string, limit: number, spent: number): Budget => ({
   tenant: 1,
@@ -39,6 +39,7 @@ test("each row leads one level deeper", () => {
     search: { provider: "openai", model: "gpt-x/mini" },
   });
   expect(deeper("key", "k")).toBeNull();
+  expect(deeper("worker", "-")).toBeNull();
 });
 
 test("a day has bounds in UTC", () => {
@@ -54,9 +55,4 @@ test("dollars are read as people type them", () => {
   expect(typed("two")).toBeNull();
   expect(typed("-1")).toBeNull();
   expect(typed("99999999")).toBeNull();
-});
-
-test("an unknown way to divide is that by worker", () => {
-  expect(byOf("model")).toBe("model");
-  expect(byOf("nothing")).toBe("worker");
 });

@@ -17,10 +17,6 @@ export const BY = [
 ] as const;
 export type By = (typeof BY)[number]["id"];
 
-export function byOf(word: string | undefined): By {
-  return BY.find((one) => one.id === word)?.id ?? "worker";
-}
-
 export type Tight = Budget & { left: number; share: number };
 
 /** Budgets: those that park tasks now, then the most used up; a limit of nothing is used up. */
@@ -52,6 +48,7 @@ export function balance(sums: readonly Sum[]): Balance {
 
 /** Where a row of spending leads: one level deeper, down to the calls. */
 export function deeper(by: By, name: string): { to: string; search: Record<string, string> } | null {
+  if (name === "-") return null;
   switch (by) {
     case "worker":
       return { to: "/tasks", search: { worker: name, steps: "true" } };

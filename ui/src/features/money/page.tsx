@@ -3,10 +3,10 @@ import { CircleDollarSign } from "lucide-react";
 import type { CostRow } from "../../api/paths";
 import { useGet } from "../../api/query";
 import { useCounts } from "../../app/shell";
-import { useFilters } from "../../app/use-filters";
+import { useChoice } from "../../app/use-choice";
 import { CopyAs } from "../../kit/copy";
 import { count, percent, visible } from "../../kit/format";
-import { Card, Page as Frame, Stat, Stats } from "../../kit/page";
+import { Card, Page as Frame, Grow, Stat, Stats, Toolbar } from "../../kit/page";
 import { Empty, Loaded } from "../../kit/said";
 import { type Column, Table } from "../../kit/table";
 import { Tabs } from "../../kit/tabs";
@@ -15,10 +15,19 @@ import { Money } from "../../kit/time";
 import { useLiveReads } from "../../live/use-live";
 import { Books } from "./books";
 import { Budgets } from "./budgets";
-import { BY, type By, byOf, deeper, sumOf } from "./model";
+import { Chart } from "./chart";
+import { BY, type By, deeper } from "./model";
 import css from "./money.module.css";
+import { METRICS, queryOf, RANGES, type Range } from "./over-time";
 
 const MOST = 1_000;
+/** Kinds with too many names, or of time itself: their bars are not divided. */
+const UNDIVIDED: ReadonlySet<By> = new Set(["run", "task", "day"]);
+
+function cliOf(by: By, range: Range): string {
+  const per = range.per ? ` --per ${range.per}` : "";
+  return `cost --by ${by}${per}${range.days ? ` --from ${range.days - 1}d` : ""}`;
+}
 
 function columns(by: By, all: number): Column<CostRow>[] {
   return [
@@ -36,7 +45,7 @@ function columns(by: By, all: number): Column<CostRow>[] {
                 {visible(row.name)}
               </Link>
             ) : (
-              visible(row.name)
+              (row.name === "-" && `no ${by}`) || visible(row.name)
             )}
             <Meter share={all > 0 ? row.cost_nanousd / all : 0} label={`${percent(row.cost_nanousd / all)} of all`} />
           </span>
@@ -67,24 +76,30 @@ function columns(by: By, all: number): Column<CostRow>[] {
 }
 
 export function Page() {
-  const [search, set] = useFilters();
+  const [by, setBy] = useChoice("by", BY);
+  const [time, setTime] = useChoice("time", RANGES, "30d");
+  const [metric, setMetric] = useChoice("of", METRICS);
   const navigate = useNavigate();
-  const by = byOf(search.by);
   const counts = useCounts();
+  const range = RANGES.find((one) => one.id === time) ?? RANGES[0];
+  const query = { by, ...queryOf(range, Date.now()) };
   const report = useGet(
     "/api/v1/cost",
-    { params: { query: { by, limit: MOST } } },
+    { params: { query: { ...query, limit: MOST } } },
     { keep: true, refetchInterval: 15_000 },
   );
   useLiveReads("money", ["/api/v1/cost", "/api/v1/budgets"], 3_000);
   const rows = report.data?.rows ?? [];
-  const all = sumOf(rows);
+  const all = report.data?.total.cost_nanousd ?? 0;
+  const drawn = report.data?.per === range.per ? report.data : undefined;
   const today = counts?.today;
   return (
     <Frame
       title="Spend"
       sub="What models cost: from the tenant down to the single call. Everything else is free."
-      actions={<CopyAs recipe={{ method: "GET", path: `/api/v1/cost?by=${by}`, cli: `cost --by ${by}` }} />}
+      actions={
+        <CopyAs recipe={{ method: "GET", path: `/api/v1/cost?${new URLSearchParams(query)}`, cli: cliOf(by, range) }} />
+      }
     >
       <Stats>
         <Stat name="Today" note="UTC, as the ledger counts days">
@@ -98,20 +113,28 @@ export function Page() {
           {count(counts?.parked)}
         </Stat>
       </Stats>
-      <Books />
-      <Budgets />
-      <Card
-        flush
-        title={
-          <Tabs
-            small
-            label="Divided by"
-            value={by}
-            onChange={(next) => set({ by: next === "worker" ? "" : next })}
-            tabs={BY}
-          />
-        }
-      >
+      <Toolbar label="Time and division">
+        <Tabs small label="Time" value={time} onChange={setTime} tabs={RANGES} />
+        <Grow />
+        <Tabs small label="Divided by" value={by} onChange={setBy} tabs={BY} />
+      </Toolbar>
+      {range.per && (
+        <Card
+          title="Over time"
+          actions={<Tabs small label="Measured in" value={metric} onChange={setMetric} tabs={METRICS} />}
+        >
+          <Loaded of={report} what="The spending">
+            {() =>
+              drawn && drawn.total.calls + drawn.total.given_calls > 0 ? (
+                <Chart report={drawn} range={range} metric={metric} divided={!UNDIVIDED.has(by)} by={by} />
+              ) : (
+                <p className="muted">{drawn ? `No model was called in ${range.words}.` : "Loading"}</p>
+              )
+            }
+          </Loaded>
+        </Card>
+      )}
+      <Card flush title={`By ${by}, ${range.words}`}>
         <Loaded of={report} what="The spending">
           {() => (
             <Table
@@ -124,7 +147,11 @@ export function Page() {
                 if (next) void navigate({ to: next.to, search: next.search as never });
               }}
               empty={
-                <Empty icon={CircleDollarSign} title="Nothing was spent" command="kapelle cost --by worker">
+                <Empty
+                  icon={CircleDollarSign}
+                  title={`Nothing was spent in ${range.words}`}
+                  command="kapelle cost --by worker"
+                >
                   No call of a model was paid. Offline methods, replayed and recorded answers cost $0.
                 </Empty>
               }
@@ -132,6 +159,8 @@ export function Page() {
           )}
         </Loaded>
       </Card>
+      <Budgets />
+      <Books />
     </Frame>
   );
 }

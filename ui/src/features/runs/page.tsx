@@ -2,6 +2,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Graph, Run } from "../../api/paths";
 import { useGet } from "../../api/query";
+import { useChoice } from "../../app/use-choice";
 import { useFilters, useParam } from "../../app/use-filters";
 import { Mark, StateBadge } from "../../kit/badge";
 import { CountsWords } from "../../kit/counts";
@@ -33,7 +34,6 @@ const VIEWS = [
   { id: "values", name: "Input and output" },
   { id: "compare", name: "Compare" },
 ] as const;
-type View = (typeof VIEWS)[number]["id"];
 
 function Figures({ run }: { run: Run }) {
   const steps = run.steps ?? {};
@@ -105,7 +105,7 @@ function Body({ run, graph, rerun, onRerun }: BodyProps) {
   const ended = isEnded(run.state);
   const explained = useGet("/api/v1/runs/{id}/explain", { params: { path: { id: run.id } } }, { enabled: !ended });
   const compare = search.with ?? run.rerun_of ?? "";
-  const view = (VIEWS.find((one) => one.id === search.view)?.id ?? "outline") as View;
+  const [view, setView] = useChoice("view", VIEWS);
   const at = search.at === undefined || search.at === "" ? null : Number(search.at);
   const views = VIEWS.filter((one) => one.id !== "compare" || compare);
   const waiting = ended
@@ -133,12 +133,7 @@ function Body({ run, graph, rerun, onRerun }: BodyProps) {
       )}
       {!run.paused && waiting && <WhyNotice of={{ ...waiting, why: `${waiting.step}: ${waiting.why}`, run: run.id }} />}
       <Figures run={run} />
-      <Tabs
-        label="Views of the run"
-        tabs={views}
-        value={view}
-        onChange={(next) => set({ view: next === "outline" ? "" : next })}
-      />
+      <Tabs label="Views of the run" tabs={views} value={view} onChange={setView} />
       {(view === "outline" || view === "graph") && (
         <Steps
           run={run}

@@ -3,6 +3,7 @@ import { Play } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import type { Run, Version } from "../../api/paths";
 import { useGet, useRows } from "../../api/query";
+import { useChoice } from "../../app/use-choice";
 import { useFilters, useParam } from "../../app/use-filters";
 import { Mark, StateBadge } from "../../kit/badge";
 import { Button } from "../../kit/button";
@@ -116,7 +117,7 @@ export function Page() {
   const versions: Version[] = stored.data?.versions ?? [];
   const newest = versions[0]?.number;
   const number = search.version || (newest === undefined ? "newest" : String(newest));
-  const view = VIEWS.find((one) => one.id === search.view)?.id ?? "graph";
+  const [view, setView] = useChoice("view", VIEWS);
   const none = newest === undefined && stored.error !== null && !entry;
   return (
     <Frame
@@ -158,12 +159,7 @@ export function Page() {
     >
       {entry?.problem && <Notice tone="bad">{visible(entry.problem)}</Notice>}
       {none && <ErrorBox error={stored.error} retry={() => void stored.refetch()} />}
-      <Tabs
-        label="Views of the workflow"
-        tabs={VIEWS}
-        value={view}
-        onChange={(next) => set({ view: next === "graph" ? "" : next })}
-      />
+      <Tabs label="Views of the workflow" tabs={VIEWS} value={view} onChange={setView} />
       {versions.length > 1 && (view === "graph" || view === "text") && (
         <Toolbar>
           <Pick
