@@ -11,7 +11,7 @@ TARGET ?= all
 SECONDS ?= 900
 
 .PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench peers sim graphs power-loss crash crash-hosts \
-	crash-hosts-sdk spawns schema browser ui-test shots pictures abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference fuzz clean
+	crash-hosts-sdk spawns schema browser ui-test shots pictures abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference mail fuzz clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -121,6 +121,9 @@ newcomer: build ## three stories of new users, replayed: OpenAI scripts, SDKs, o
 
 uses: build ## every sample use of samples/uses, offline and with a double of a model
 	@KAPELLE="$(abspath $(KAPELLE))" ./dev/uses/run.py
+
+mail: build ## mail through a real SMTP server: TLS, logins, kills; ROUNDS=25 SEED=1
+	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_MAIL_ROUNDS=$(or $(ROUNDS),25) KAPELLE_MAIL_SEED=$(or $(SEED),1) ./dev/mail/run.py
 
 docs: build ## the guides: every snippet runs, links lead somewhere, references are current, "not available" is true
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/docs/check.sh

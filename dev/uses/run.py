@@ -2,17 +2,21 @@
 """Runs every sample use on the real program: offline, and with a double of a model provider.
 
 Each folder of `samples/uses` has a `check.json`: `runs`, each with `arguments` and, under `offline` and `model`, the
-outputs that are expected; `approve` answers the approvals of a run; `model` lists the answers of the double.
+outputs that are expected; `approve` answers the approvals of a run; `model` lists the answers of the double. `mail` lists
+the mails that are expected by a mail server at the port of `workers/mailer.yaml`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import email
+import email.policy
 import http.server
 import json
 import os
 import pathlib
 import shutil
+import socketserver
 import subprocess
 import sys
 import tempfile
@@ -80,6 +84,41 @@ class Model:
     def environment(self) -> dict[str, str]:
         address = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         return {"OPENAI_API_KEY": "sk-of-the-double", "OPENAI_BASE_URL": address}
+
+    def end(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Mail:
+    """A mail server that takes everything. Each mail is kept as its headers and its decoded parts."""
+
+    def __init__(self) -> None:
+        taken: list[str] = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                self.wfile.write(b"220 double\r\n")
+                while line := self.rfile.readline().decode().strip():
+                    if line == "DATA":
+                        self.wfile.write(b"354 go on\r\n")
+                        lines = iter(self.rfile.readline, b".\r\n")
+                        said = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
+                        parts = [part.get_content() for part in said.walk() if not part.is_multipart()]
+                        names = [part.get_filename("") for part in said.walk()]
+                        heads = [f"{name}: {value}" for name, value in said.items()]
+                        taken.append("\n".join([*heads, *map(str, parts), *names]))
+                    self.wfile.write(b"221 bye\r\n" if line == "QUIT" else b"250 taken\r\n")
+                    if line == "QUIT":
+                        return
+
+        self.taken = taken
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def configure(self, file: pathlib.Path) -> None:
+        text = file.read_text()
+        file.write_text(text.replace("port: 2525", f"port: {self._server.server_address[1]}"))
 
     def end(self) -> None:
         self._server.shutdown()
@@ -159,8 +198,15 @@ def use(folder: pathlib.Path) -> int:
                 with tempfile.TemporaryDirectory(prefix="kapelle-use-") as temporary:
                     place = pathlib.Path(temporary) / folder.name
                     shutil.copytree(folder, place)
+                    mail = Mail() if "mail" in wanted else None
+                    if mail:
+                        mail.configure(place / "workers/mailer.yaml")
                     said = run(place, wanted, model.environment if model else {})
                 faults = differences(wanted[kind], said.get("outputs", said.get("error")))
+                if mail:
+                    mail.end()
+                    faults += [f"{len(mail.taken)} mails instead of {len(wanted['mail'])}"] * (len(mail.taken) != len(wanted["mail"]))
+                    faults += [fault for one in zip(wanted["mail"], mail.taken) for fault in differences(*one, "mail")]
                 if model and model.unknown:
                     faults.append(f"the double has no answer with the fields {model.unknown[0]}")
                 if faults:

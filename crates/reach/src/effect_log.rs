@@ -91,38 +91,34 @@ impl EffectLog {
         EffectLog { folder: folder.into(), begun: Arc::default() }
     }
 
+    /// Looks up what is recorded under a key. `None` when the effect may be begun.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn find(&self, key: &[&str], content: &[u8]) -> io::Result<Option<Begun>> {
+        found(&self.path(key), &digest(content))
+    }
+
     /// Begins the effect of a key. `again` repeats one whose outcome is unknown.
     ///
     /// # Errors
     /// When the record cannot be read or written; then nothing may be done.
     pub fn begin(&self, key: &[&str], task: &str, content: &[u8], again: bool) -> io::Result<Begun> {
-        let path = self.folder.join(format!("{}.json", hex(&Sha256::digest(key.join("\0").as_bytes()))));
+        let path = self.path(key);
         if !running().insert(path.clone()) {
             return Ok(Begun::Running);
         }
         let claim = Claim(path.clone());
-        let record = Record { task: task.to_owned(), content: hex(&Sha256::digest(content)), done: None };
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let Ok(old) = serde_json::from_slice::<Record>(&bytes) else {
-                    // A record that was cut by a loss of power: the effect began, and that is all that is known.
-                    return Ok(if again {
-                        self.fresh(path, record, claim)?
-                    } else {
-                        Begun::Unknown("unknown".to_owned())
-                    });
-                };
-                return match old.done {
-                    _ if old.content != record.content => Ok(Begun::Other(old.task)),
-                    Some(output) => Ok(Begun::Done(output)),
-                    None if again => self.fresh(path, record, claim),
-                    None => Ok(Begun::Unknown(old.task)),
-                };
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        let record = Record { task: task.to_owned(), content: digest(content), done: None };
+        match found(&path, &record.content)? {
+            None => self.fresh(path, record, claim),
+            Some(Begun::Unknown(_)) if again => self.fresh(path, record, claim),
+            Some(begun) => Ok(begun),
         }
-        self.fresh(path, record, claim)
+    }
+
+    fn path(&self, key: &[&str]) -> PathBuf {
+        self.folder.join(format!("{}.json", digest(key.join("\0").as_bytes())))
     }
 
     fn fresh(&self, path: PathBuf, record: Record, claim: Claim) -> io::Result<Begun> {
@@ -153,6 +149,28 @@ impl Ticket {
         fs::remove_file(&self.path)?;
         sync_folder(&self.path)
     }
+}
+
+/// Reads what a record says about an effect with that content.
+fn found(path: &Path, content: &str) -> io::Result<Option<Begun>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // A record that was cut by a loss of power: the effect began, and that is all that is known.
+    let Ok(old) = serde_json::from_slice::<Record>(&bytes) else {
+        return Ok(Some(Begun::Unknown("unknown".to_owned())));
+    };
+    Ok(Some(match old.done {
+        _ if old.content != content => Begun::Other(old.task),
+        Some(output) => Begun::Done(output),
+        None => Begun::Unknown(old.task),
+    }))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Writes a record beside its place and moves it there.

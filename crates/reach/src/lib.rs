@@ -5,6 +5,7 @@
 //! - [`Command`]: one fixed program, without a shell.
 //! - [`HealthCheck`]: whether services answer.
 //! - [`ClearTemp`]: the deletion of expired files of one folder.
+//! - `EmailDispatcher`: mail, with the feature `mail`.
 //!
 //! [`Secrets`] resolves `${secret:NAME}` of settings at the moment of use. [`EffectLog`] remembers effects that must not
 //! happen twice.
@@ -18,6 +19,8 @@ mod faults;
 mod health_check;
 mod hosts;
 mod http;
+#[cfg(feature = "mail")]
+mod mail;
 mod object_key;
 mod outbound;
 mod reach;
@@ -36,6 +39,8 @@ pub use command::Command;
 pub use effect_log::{Begun, EffectLog, Ticket};
 pub use health_check::{HealthCheck, OwnHealth};
 pub use http::Http;
+#[cfg(feature = "mail")]
+pub use mail::EmailDispatcher;
 pub use reach::{Now, Reach};
 pub use secrets::{Lookup, SecretSource, Secrets};
 pub use storage::Storage;

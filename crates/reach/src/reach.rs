@@ -4,6 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use kapelle_workers::configured::Kind;
 
+#[cfg(feature = "mail")]
+use crate::EmailDispatcher;
 use crate::{ClearTemp, Command, EffectLog, HealthCheck, Http, OwnHealth, Secrets, Storage};
 
 /// The folder of records of effects, in the folder of the state.
@@ -30,6 +32,8 @@ impl Reach {
         vec![
             Arc::new(Http::new(self.secrets.clone(), log.clone())),
             Arc::new(Storage),
+            #[cfg(feature = "mail")]
+            Arc::new(EmailDispatcher::new(self.secrets.clone(), log.clone(), Arc::clone(&self.now))),
             Arc::new(Command::new(self.secrets, log)),
             Arc::new(HealthCheck::new(self.own_health)),
             Arc::new(ClearTemp::new(state, self.now)),

@@ -5,3 +5,4 @@ pub mod hostile;
 pub mod reference;
 pub mod rng;
 pub mod scripted_openai;
+pub mod smtp;

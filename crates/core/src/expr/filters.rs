@@ -215,6 +215,25 @@ fn scalar_text(state: &mut State, value: &Value) -> Result<Value, Error> {
 }
 
 /// Formats the value of `{{ value }}` in a prompt: scalars as text, lists and maps as JSON.
+/// Writes a value as the text of an HTML page or of an attribute in quotes.
+pub(super) fn write_markup(out: &mut minijinja::Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let text = shown(state, value)?;
+    charge(state, text_cost(text.len()))?;
+    let too_long = |_| Error::new(ErrorKind::WriteFailure, "the output is too long");
+    for piece in text.split_inclusive(['<', '>', '&', '"', '\'']) {
+        let (plain, mark) = match piece.as_bytes().last() {
+            Some(b'<') => (&piece[..piece.len() - 1], "&lt;"),
+            Some(b'>') => (&piece[..piece.len() - 1], "&gt;"),
+            Some(b'&') => (&piece[..piece.len() - 1], "&amp;"),
+            Some(b'"') => (&piece[..piece.len() - 1], "&quot;"),
+            Some(b'\'') => (&piece[..piece.len() - 1], "&#39;"),
+            _ => (piece, ""),
+        };
+        out.write_str(plain).and_then(|()| out.write_str(mark)).map_err(too_long)?;
+    }
+    Ok(())
+}
+
 fn shown(state: &mut State, value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {

@@ -9,7 +9,7 @@ use super::{
     context::Context,
     error::{ExprError, ExprErrorKind},
     expression::{explain, place},
-    filters::ENVIRONMENT,
+    filters::{self, ENVIRONMENT},
     guard::{Guard, Guarded},
     path::Path,
     stack::with_room,
@@ -43,6 +43,18 @@ impl Prompt {
     /// # Errors
     /// When it is longer than [`PROMPT_MAX`], not well formed, or uses an unknown name.
     pub fn compile(source: &str) -> Result<Prompt, ExprError> {
+        Prompt::compile_as(source, false)
+    }
+
+    /// Compiles the text of an HTML page, in which every value that is filled in is text and never markup.
+    ///
+    /// # Errors
+    /// As [`Prompt::compile`].
+    pub fn compile_html(source: &str) -> Result<Prompt, ExprError> {
+        Prompt::compile_as(source, true)
+    }
+
+    fn compile_as(source: &str, markup: bool) -> Result<Prompt, ExprError> {
         if source.len() > PROMPT_MAX {
             let message = format!("the prompt has {} bytes; at most {PROMPT_MAX} are allowed", source.len());
             return Err(ExprError::new(ExprErrorKind::Limit, message).hint("pass long text as an input"));
@@ -61,6 +73,9 @@ impl Prompt {
             environment.set_syntax(syntax);
         }
         environment.set_fuel(Some(PROMPT_FUEL));
+        if markup {
+            environment.set_formatter(filters::write_markup);
+        }
         let text = guarded.source.clone();
         with_room(usize::MAX, || environment.add_template_owned(NAME, text))
             .map_err(|error| place(explain(&error), &error, &guarded))?;

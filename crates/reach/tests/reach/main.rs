@@ -6,6 +6,8 @@ mod clear_temp;
 mod command;
 mod health;
 mod http;
+#[cfg(feature = "mail")]
+mod mail;
 mod place;
 mod server;
 mod storage;

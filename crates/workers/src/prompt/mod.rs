@@ -9,4 +9,5 @@ mod truncate;
 mod worker;
 
 pub use definition::PromptDefinition;
+pub use template::Template;
 pub use worker::PromptWorker;

@@ -1,18 +1,31 @@
-//! Prompt templates over the input of a worker.
+//! Templates over the input of a worker: prompts, and pages of HTML.
 
 use kapelle_core::expr::{Context, ExprError, Prompt, Shared};
 use serde_json::Value;
 
 /// A compiled template.
-pub(crate) struct Template(Prompt);
+#[derive(Debug, Clone)]
+pub struct Template(Prompt);
 
 impl Template {
     /// Compiles a template.
     ///
     /// # Errors
     /// The problem, and its line within the template.
-    pub(crate) fn compile(source: &str) -> Result<Template, (String, usize)> {
-        Prompt::compile(source).map(Template).map_err(|error| {
+    pub fn compile(source: &str) -> Result<Template, (String, usize)> {
+        Template::made(source, Prompt::compile(source))
+    }
+
+    /// Compiles a template of HTML, in which values are text and never markup.
+    ///
+    /// # Errors
+    /// The problem, and its line within the template.
+    pub fn compile_html(source: &str) -> Result<Template, (String, usize)> {
+        Template::made(source, Prompt::compile_html(source))
+    }
+
+    fn made(source: &str, prompt: Result<Prompt, ExprError>) -> Result<Template, (String, usize)> {
+        prompt.map(Template).map_err(|error| {
             let line = line(source, &error).unwrap_or(1);
             (plain(source, &error), line)
         })
@@ -22,7 +35,7 @@ impl Template {
     ///
     /// # Errors
     /// A missing value, or too long a result.
-    pub(crate) fn render(&self, input: &Value) -> Result<String, String> {
+    pub fn render(&self, input: &Value) -> Result<String, String> {
         let value = |name: &str| if name == "input" { Some(input) } else { input.get(name) };
         let given = self.0.names().filter_map(|name| Some((name, value(name)?)));
         let values =
@@ -58,6 +71,17 @@ mod tests {
     fn the_whole_input_has_a_name() {
         let template = Template::compile("{{ input | tojson }}").unwrap();
         assert_eq!(template.render(&json!({"a": 1})).unwrap(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn values_of_html_are_never_markup() {
+        let template = Template::compile_html(
+            "<p title=\"{{ t }}\">{{ t | upper }}{% for x in l %}<i>{{ x }}</i>{% endfor %}</p>",
+        );
+        let text = template.unwrap().render(&json!({ "t": "<b>\"&'", "l": [["</i>"], 1] })).unwrap();
+        let escaped = "&lt;b&gt;&quot;&amp;&#39;";
+        let upper = "&lt;B&gt;&quot;&amp;&#39;";
+        assert_eq!(text, format!("<p title=\"{escaped}\">{upper}<i>[&quot;&lt;/i&gt;&quot;]</i><i>1</i></p>"));
     }
 
     #[test]
