@@ -15,6 +15,10 @@ mod approvals;
 mod artifacts;
 mod at_rest;
 mod audit;
+#[cfg(feature = "reach")]
+mod audit_processor;
+#[cfg(feature = "reach")]
+mod audit_report;
 mod backup;
 mod backup_manifest;
 mod budget_config;
