@@ -64,6 +64,12 @@ mod live;
 mod log_config;
 mod machine;
 mod measures;
+#[cfg(feature = "reach")]
+mod memory_fold;
+#[cfg(feature = "reach")]
+mod memory_sync;
+#[cfg(feature = "reach")]
+mod memos;
 #[cfg(not(feature = "scripts"))]
 mod no_scripts;
 mod open;

@@ -11,7 +11,9 @@ use kapelle_reach::{OwnHealth, Reach, SecretSource, Secrets};
 use kapelle_workers::configured::Kind;
 use tokio::sync::watch;
 
-use crate::{app::App, audit_processor::AuditProcessor, open::Parts, training_request::TrainingRequest};
+use crate::{
+    app::App, audit_processor::AuditProcessor, memory_sync::MemorySync, open::Parts, training_request::TrainingRequest,
+};
 
 /// The application, which is made after its workers.
 #[derive(Clone)]
@@ -81,6 +83,7 @@ pub(crate) fn kinds(parts: &Parts) -> Vec<Arc<dyn Kind>> {
     let mut kinds = reach.kinds(&parts.folder);
     kinds.push(Arc::new(TrainingRequest::new(parts.home.clone())));
     kinds.push(Arc::new(AuditProcessor::new(parts.home.clone())));
+    kinds.push(Arc::new(MemorySync::new(parts.home.clone())));
     kinds
 }
 

@@ -17,6 +17,7 @@ use crate::{
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerWrite},
     ledger::LedgerWrites,
+    memo::MemoWrite,
     session::SessionRow,
 };
 
@@ -54,6 +55,8 @@ pub struct Batch<'a> {
     pub given: Vec<GivenRow>,
     /// Files that tenants uploaded. A known file is kept unchanged.
     pub artifacts: Vec<ArtifactRow>,
+    /// Changes of memos, in their order.
+    pub memos: Vec<MemoWrite>,
     /// Entry of this turn for the session log.
     pub session: Option<SessionRow>,
     /// Number up to which the session log has been written.
@@ -83,6 +86,7 @@ impl Batch<'_> {
             && self.host_workers.is_empty()
             && self.given.is_empty()
             && self.artifacts.is_empty()
+            && self.memos.is_empty()
             && self.session.is_none()
             && self.session_written.is_none()
             && self.ledger.is_empty()

@@ -16,6 +16,7 @@ use crate::{
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerRow},
     ledger::{LedgerReader, LedgerStore},
+    memo::MemoRow,
     progress::ProgressReader,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
@@ -88,7 +89,7 @@ pub enum Commit {
         /// Changed runs.
         runs: Vec<RunId>,
         /// Whether another turn took an idempotency key, a version number, an id of a payload or key, or a position in
-        /// the audit trail.
+        /// the audit trail. Also true when it changed a memo.
         other: bool,
     },
 }
@@ -220,6 +221,9 @@ pub trait Store: LedgerStore + Send {
     /// Returns the workers that hosts of every tenant serve.
     fn host_workers(&mut self) -> Result<Vec<HostWorkerRow>, StoreError>;
 
+    /// Returns one memo.
+    fn memo(&mut self, tenant: TenantId, collection: &str, key: &str) -> Result<Option<MemoRow>, StoreError>;
+
     /// Returns the newest number of the session log's entries; 0 without entries.
     fn session_last(&mut self) -> Result<u64, StoreError>;
 
@@ -294,6 +298,18 @@ pub trait Reader: LedgerReader + ProgressReader + Send + Sync {
 
     /// Returns files of a tenant by their hash, after `after`.
     fn artifacts(&self, tenant: TenantId, after: Option<&str>, most: u32) -> Result<Vec<ArtifactRow>, StoreError>;
+
+    /// Returns one memo of a tenant.
+    fn memo(&self, tenant: TenantId, collection: &str, key: &str) -> Result<Option<MemoRow>, StoreError>;
+
+    /// Returns memos of a collection by key, after `after`.
+    fn memos(
+        &self,
+        tenant: TenantId,
+        collection: &str,
+        after: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<MemoRow>, StoreError>;
 
     /// Returns the entries for the session log after that number.
     fn session(&self, after: u64, most: u32) -> Result<Vec<SessionRow>, StoreError>;

@@ -20,6 +20,7 @@ pub mod history;
 mod hosted;
 mod ledger;
 mod mem;
+mod memo;
 pub mod private;
 mod progress;
 mod rows;
@@ -42,6 +43,7 @@ pub use ledger::{
     LedgerReader, LedgerStore, LedgerWrites, PrepaidRow, PrepaidWrite,
 };
 pub use mem::{Fault, MemReader, MemStore};
+pub use memo::{MemoRow, MemoWrite};
 pub use progress::{Attention, ProgressReader, StepProgress, StepTotals};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};

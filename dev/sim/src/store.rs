@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_store::{
     AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, HostWorkerRow, IdKind, KeyRow,
-    Lane, LedgerStore, PayloadBody, PrepaidRow, Retention, RunRow, Store, StoreError, VersionRow,
+    Lane, LedgerStore, MemoRow, PayloadBody, PrepaidRow, Retention, RunRow, Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -45,6 +45,11 @@ impl Store for Shared {
 
     fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
         // The simulation has no administrators.
+        Ok(None)
+    }
+
+    fn memo(&mut self, _: TenantId, _: &str, _: &str) -> Result<Option<MemoRow>, StoreError> {
+        // The simulation has no workers that keep memos.
         Ok(None)
     }
 

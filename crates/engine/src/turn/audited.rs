@@ -16,6 +16,7 @@ pub(super) fn audited(state: &mut LoopState, act: &Act, command: &Command) -> An
     let done = match (&reply, command) {
         (Err(_), _) => false,
         (Ok(Reply::DeleteVersion(deletion)), _) => *deletion == Deletion::Deleted,
+        (Ok(Reply::KeepMemos(kept)), _) => *kept,
         // The newest version may have this text already.
         (Ok(_), Command::StoreVersion(_)) => state.rows.cache.versions.len() > versions,
         // A key that was used before gives the first reply again.

@@ -10,7 +10,7 @@ use kapelle_core::{
 };
 use kapelle_store::{
     AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, HostWorkerWrite, JournalEntry, KeyWrite,
-    PayloadBody, Retention, RunWrite, SessionRow, TaskWrite, VersionRow,
+    MemoWrite, PayloadBody, Retention, RunWrite, SessionRow, TaskWrite, VersionRow,
 };
 
 use super::payload::NewPayload;
@@ -65,6 +65,7 @@ pub(crate) struct Cache {
     pub(super) host_workers: Vec<HostWorkerWrite>,
     pub(super) given: Vec<GivenRow>,
     pub(super) artifacts: Vec<ArtifactRow>,
+    pub(super) memos: Vec<MemoWrite>,
     pub(super) session: Option<SessionRow>,
     pub(super) session_written: Option<u64>,
 }
@@ -172,6 +173,7 @@ impl Cache {
             host_workers: std::mem::take(&mut self.host_workers),
             given: std::mem::take(&mut self.given),
             artifacts: std::mem::take(&mut self.artifacts),
+            memos: std::mem::take(&mut self.memos),
             session: self.session.clone(),
             session_written: self.session_written.take(),
             ledger: kapelle_store::LedgerWrites::default(),

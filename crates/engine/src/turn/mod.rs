@@ -27,6 +27,7 @@ mod lanes;
 mod leases;
 mod ledger;
 mod limits;
+mod memos;
 mod notice;
 mod outside;
 mod part;

@@ -8,6 +8,7 @@ mod folder;
 mod histories;
 mod hosted;
 mod ledger;
+mod memos;
 #[cfg(unix)]
 mod private;
 mod progress;

@@ -18,6 +18,7 @@ use crate::{
     contract::{Commit, Conflicts},
     error::StoreError,
     hosted::HostWorkerWrite,
+    memo::MemoWrite,
     rows::RunRow,
 };
 
@@ -72,6 +73,15 @@ impl State {
         conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
         self.ledger.check(&batch.ledger, conflicts);
         conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
+        let mut memos = BTreeMap::new();
+        for write in &batch.memos {
+            let (tenant, collection, key) = write.place();
+            let place = (tenant, Arc::clone(collection), Arc::clone(key));
+            let stored = || self.memos.get(&place).map(|row| row.revision);
+            let found = memos.get(&place).copied().unwrap_or_else(stored);
+            conflicts.other |= found != write.expected();
+            memos.insert(place, write.revision());
+        }
         conflicts.other |= batch.session.as_ref().is_some_and(|row| self.session.contains_key(&row.seq));
     }
 
@@ -210,6 +220,14 @@ impl State {
         }
         for row in &batch.artifacts {
             self.artifacts.entry((row.tenant, Arc::clone(&row.sha256))).or_insert_with(|| row.clone());
+        }
+        for write in &batch.memos {
+            let (tenant, collection, key) = write.place();
+            let place = (tenant, Arc::clone(collection), Arc::clone(key));
+            match write {
+                MemoWrite::Put { row, .. } => self.memos.insert(place, row.clone()),
+                MemoWrite::Delete { .. } => self.memos.remove(&place),
+            };
         }
         self.session.extend(batch.session.iter().map(|row| (row.seq, row.clone())));
         if let Some(seq) = batch.session_written {

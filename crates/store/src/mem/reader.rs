@@ -20,6 +20,7 @@ use crate::{
     contract::{Lane, Reader},
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerRow},
+    memo::MemoRow,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
 };
@@ -170,6 +171,23 @@ impl Reader for MemReader {
         let state = self.state();
         let rows = state.given.range((task, attempt, [0; 32])..=(task, attempt, [255; 32]));
         Ok(rows.map(|(&(.., fingerprint), &count)| GivenRow { task, attempt, fingerprint, count }).collect())
+    }
+
+    fn memo(&self, tenant: TenantId, collection: &str, key: &str) -> Result<Option<MemoRow>, StoreError> {
+        Ok(self.state().memos.get(&(tenant, Arc::from(collection), Arc::from(key))).cloned())
+    }
+
+    fn memos(
+        &self,
+        tenant: TenantId,
+        collection: &str,
+        after: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<MemoRow>, StoreError> {
+        let state = self.state();
+        let after = after.unwrap_or("");
+        let of = |row: &&MemoRow| row.tenant == tenant && *row.collection == *collection && *row.key > *after;
+        Ok(state.memos.values().filter(of).take(most.min(PAGE_MOST) as usize).cloned().collect())
     }
 
     fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {

@@ -19,6 +19,7 @@ use crate::{
     batch::{AnswerRow, Gate, GateKind, KeyRow, PayloadBody, VersionRow},
     contract::Lane,
     hosted::{ArtifactRow, HostWorkerRow},
+    memo::MemoRow,
     rows::RunRow,
     session::SessionRow,
 };
@@ -53,6 +54,7 @@ pub(super) struct State {
     pub host_workers: BTreeMap<(TenantId, Name), HostWorkerRow>,
     pub given: BTreeMap<(TaskId, u32, [u8; 32]), u32>,
     pub artifacts: BTreeMap<(TenantId, Arc<str>), ArtifactRow>,
+    pub memos: BTreeMap<(TenantId, Arc<str>, Arc<str>), MemoRow>,
     pub session: BTreeMap<u64, SessionRow>,
     pub ledger: LedgerRows,
     /// Number of tasks and runs that refer to each payload.
@@ -86,6 +88,7 @@ impl Default for State {
             host_workers: BTreeMap::new(),
             given: BTreeMap::new(),
             artifacts: BTreeMap::new(),
+            memos: BTreeMap::new(),
             session: BTreeMap::new(),
             ledger: LedgerRows::default(),
             uses: BTreeMap::new(),

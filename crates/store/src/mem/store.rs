@@ -24,6 +24,7 @@ use crate::{
     contract::{Commit, Deletion, HeldPlace, IdKind, Lane, Retention, Store},
     error::StoreError,
     hosted::HostWorkerRow,
+    memo::MemoRow,
     rows::RunRow,
 };
 
@@ -216,6 +217,10 @@ impl Store for MemStore {
         let held = self.held(reason, None, u32::MAX)?;
         let lanes: std::collections::BTreeSet<_> = held.iter().map(|task| (place(task), task.key.clone())).collect();
         Ok(lanes.into_iter().collect())
+    }
+
+    fn memo(&mut self, tenant: TenantId, collection: &str, key: &str) -> Result<Option<MemoRow>, StoreError> {
+        Ok(self.state().memos.get(&(tenant, Arc::from(collection), Arc::from(key))).cloned())
     }
 
     fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {

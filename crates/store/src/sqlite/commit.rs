@@ -7,7 +7,7 @@ use super::{
     fault::{Sql, written},
     gate, hosted,
     ids::Ids,
-    journal, key, ledger,
+    journal, key, ledger, memo,
     names::Names,
     payload, prune, run, session, task, version,
 };
@@ -71,6 +71,9 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     batch.host_workers.iter().try_for_each(|row| hosted::serve(conn, row))?;
     batch.given.iter().try_for_each(|row| hosted::give_again(conn, row))?;
     batch.artifacts.iter().try_for_each(|row| hosted::give(conn, row))?;
+    for row in &batch.memos {
+        conflicts.other |= !memo::write(conn, row)?;
+    }
     if let Some(row) = &batch.session {
         conflicts.other |= !written(session::insert(conn, row))?;
     }

@@ -20,6 +20,7 @@ mod journal;
 mod key;
 mod ledger;
 mod lock;
+mod memo;
 mod names;
 mod open;
 mod payload;

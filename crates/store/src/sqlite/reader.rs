@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 
 use super::{
-    access, attempt, audit, gate, hosted, journal, ledger, payload, pool::Pool, progress, run, session, spending,
+    access, attempt, audit, gate, hosted, journal, ledger, memo, payload, pool::Pool, progress, run, session, spending,
     task_queries, version,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     error::StoreError,
     hosted::{ArtifactRow, GivenRow, HostWorkerRow},
     ledger::{AccountRow, BudgetRow, CallFilter, CallRow, LedgerReader},
+    memo::MemoRow,
     progress::{Attention, ProgressReader, StepProgress, StepTotals},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
@@ -138,6 +139,20 @@ impl Reader for SqliteReader {
 
     fn given(&self, task: TaskId, attempt: u32) -> Result<Vec<GivenRow>, StoreError> {
         self.pool.query(|conn, _| hosted::given(conn, task, attempt))
+    }
+
+    fn memo(&self, tenant: TenantId, collection: &str, key: &str) -> Result<Option<MemoRow>, StoreError> {
+        self.pool.query(|conn, _| memo::one(conn, tenant, collection, key))
+    }
+
+    fn memos(
+        &self,
+        tenant: TenantId,
+        collection: &str,
+        after: Option<&str>,
+        most: u32,
+    ) -> Result<Vec<MemoRow>, StoreError> {
+        self.pool.query(|conn, _| memo::list(conn, tenant, collection, after, most))
     }
 
     fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<ArtifactRow>, StoreError> {

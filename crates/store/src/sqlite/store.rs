@@ -24,6 +24,7 @@ use super::{
     ids::Ids,
     key, ledger,
     lock::FolderLock,
+    memo,
     names::Names,
     payload, prepaid, prune, run, session, task_queries, version,
 };
@@ -34,6 +35,7 @@ use crate::{
     error::StoreError,
     hosted::HostWorkerRow,
     ledger::{AccountRow, BudgetRow, CallRow, LedgerStore, PrepaidRow},
+    memo::MemoRow,
     rows::RunRow,
 };
 
@@ -190,6 +192,10 @@ impl Store for SqliteStore {
 
     fn held_lanes(&mut self, reason: HoldReason) -> Result<Vec<(Lane, Option<Name>)>, StoreError> {
         self.query(|conn, names| held::lanes(conn, names, reason))
+    }
+
+    fn memo(&mut self, tenant: TenantId, collection: &str, key: &str) -> Result<Option<MemoRow>, StoreError> {
+        self.query(|conn, _| memo::one(conn, tenant, collection, key))
     }
 
     fn gates(&mut self) -> Result<Vec<Gate>, StoreError> {

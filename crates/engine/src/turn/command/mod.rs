@@ -23,7 +23,8 @@ pub use run::{
     Started, StoreVersion,
 };
 pub use settings::{
-    Access, Expire, ForgetWorker, Give, GiveAgain, LimitQueue, Note, Pause, Serve, SessionWritten, Tick, WorkersChanged,
+    Access, Expire, ForgetWorker, Give, GiveAgain, KeepMemos, LimitQueue, Note, Pause, Serve, SessionWritten, Tick,
+    WorkersChanged,
 };
 pub use source::VersionRef;
 pub use task::{Cancel, Discard, Made, Reported, RetryByHand, Submit, SubmitTask};

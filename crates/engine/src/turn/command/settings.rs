@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kapelle_core::{Name, TenantId, worker::WorkerSpec};
-use kapelle_store::{AccessWrite, ArtifactRow, GateKind, GivenRow};
+use kapelle_store::{AccessWrite, ArtifactRow, GateKind, GivenRow, MemoWrite};
 use serde::{Deserialize, Serialize};
 
 /// Slots of a queue in this process, until it ends.
@@ -61,6 +61,13 @@ pub struct GiveAgain {
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Give {
     pub artifact: ArtifactRow,
+}
+
+/// Changes of memos, all or none. Answered with false when one of them has another revision than the expected.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct KeepMemos {
+    pub writes: Arc<[MemoWrite]>,
 }
 
 /// Entry for the session log.
