@@ -221,14 +221,7 @@ impl State {
         for row in &batch.artifacts {
             self.artifacts.entry((row.tenant, Arc::clone(&row.sha256))).or_insert_with(|| row.clone());
         }
-        for write in &batch.memos {
-            let (tenant, collection, key) = write.place();
-            let place = (tenant, Arc::clone(collection), Arc::clone(key));
-            match write {
-                MemoWrite::Put { row, .. } => self.memos.insert(place, row.clone()),
-                MemoWrite::Delete { .. } => self.memos.remove(&place),
-            };
-        }
+        self.apply_memos(batch);
         self.session.extend(batch.session.iter().map(|row| (row.seq, row.clone())));
         if let Some(seq) = batch.session_written {
             self.session.retain(|known, _| *known >= seq);
@@ -248,6 +241,17 @@ impl State {
         self.attempts.extend(batch.attempts.iter().map(|row| ((row.task, row.epoch), row.clone())));
         let entries = batch.journal.iter().map(|entry| ((entry.run, entry.seq), (entry.at, entry.event.clone())));
         self.journal.extend(entries);
+    }
+
+    fn apply_memos(&mut self, batch: &Batch<'_>) {
+        for write in &batch.memos {
+            let (tenant, collection, key) = write.place();
+            let place = (tenant, Arc::clone(collection), Arc::clone(key));
+            match write {
+                MemoWrite::Put { row, .. } => self.memos.insert(place, row.clone()),
+                MemoWrite::Delete { .. } => self.memos.remove(&place),
+            };
+        }
     }
 }
 
