@@ -45,6 +45,12 @@ mod explain;
 mod filters;
 #[cfg(feature = "scripts")]
 mod fleet;
+#[cfg(feature = "reach")]
+mod goal_tracker;
+#[cfg(feature = "reach")]
+mod goal_watcher;
+#[cfg(feature = "reach")]
+mod goals;
 mod graph_view;
 mod health;
 mod health_checks;

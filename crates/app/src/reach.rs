@@ -12,7 +12,8 @@ use kapelle_workers::configured::Kind;
 use tokio::sync::watch;
 
 use crate::{
-    app::App, audit_processor::AuditProcessor, memory_sync::MemorySync, open::Parts, training_request::TrainingRequest,
+    app::App, audit_processor::AuditProcessor, goal_tracker::GoalTracker, goal_watcher::GoalWatcher,
+    memory_sync::MemorySync, open::Parts, training_request::TrainingRequest,
 };
 
 /// The application, which is made after its workers.
@@ -84,6 +85,8 @@ pub(crate) fn kinds(parts: &Parts) -> Vec<Arc<dyn Kind>> {
     kinds.push(Arc::new(TrainingRequest::new(parts.home.clone())));
     kinds.push(Arc::new(AuditProcessor::new(parts.home.clone())));
     kinds.push(Arc::new(MemorySync::new(parts.home.clone())));
+    kinds.push(Arc::new(GoalTracker::new(parts.home.clone())));
+    kinds.push(Arc::new(GoalWatcher::new(parts.home.clone())));
     kinds
 }
 
