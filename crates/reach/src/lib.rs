@@ -5,6 +5,7 @@
 //! - [`Command`]: one fixed program, without a shell.
 //! - [`HealthCheck`]: whether services answer.
 //! - [`ClearTemp`]: the deletion of expired files of one folder.
+//! - `CodeImprovement`: a report on a source tree, with the feature `code`.
 //! - `EmailDispatcher`: mail, with the feature `mail`.
 //!
 //! [`Secrets`] resolves `${secret:NAME}` of settings at the moment of use. [`EffectLog`] remembers effects that must not
@@ -13,6 +14,8 @@
 mod address;
 mod answer;
 mod clear_temp;
+#[cfg(feature = "code")]
+mod code;
 mod command;
 mod effect_log;
 mod faults;
@@ -35,6 +38,8 @@ mod tree;
 mod tree;
 
 pub use clear_temp::ClearTemp;
+#[cfg(feature = "code")]
+pub use code::CodeImprovement;
 pub use command::Command;
 pub use effect_log::{Begun, EffectLog, Ticket};
 pub use health_check::{HealthCheck, OwnHealth};

@@ -4,6 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use kapelle_workers::configured::Kind;
 
+#[cfg(feature = "code")]
+use crate::CodeImprovement;
 #[cfg(feature = "mail")]
 use crate::EmailDispatcher;
 use crate::{ClearTemp, Command, EffectLog, HealthCheck, Http, OwnHealth, Secrets, Storage};
@@ -32,6 +34,8 @@ impl Reach {
         vec![
             Arc::new(Http::new(self.secrets.clone(), log.clone())),
             Arc::new(Storage),
+            #[cfg(feature = "code")]
+            Arc::new(CodeImprovement),
             #[cfg(feature = "mail")]
             Arc::new(EmailDispatcher::new(self.secrets.clone(), log.clone(), Arc::clone(&self.now))),
             Arc::new(Command::new(self.secrets, log)),

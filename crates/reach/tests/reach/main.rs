@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod clear_temp;
+#[cfg(feature = "code")]
+mod code;
 mod command;
 mod health;
 mod http;
