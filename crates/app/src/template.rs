@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 
 /// The built-in templates.
-const SHIPPED: [&str; 7] = [
+const SHIPPED: [&str; 10] = [
     include_str!("../../../templates/map-reduce.yaml"),
     include_str!("../../../templates/evaluator-optimiser.yaml"),
     include_str!("../../../templates/approval-gate.yaml"),
@@ -21,6 +21,9 @@ const SHIPPED: [&str; 7] = [
     include_str!("../../../templates/human-review.yaml"),
     include_str!("../../../templates/batch-with-check.yaml"),
     include_str!("../../../templates/onboarding.yaml"),
+    include_str!("../../../templates/research-synthesis.yaml"),
+    include_str!("../../../templates/catchball.yaml"),
+    include_str!("../../../templates/wisdom-synthesis.yaml"),
 ];
 
 static TEMPLATE: Table = Table {

@@ -16,7 +16,10 @@ use crate::{
 const SHIPPED: &[(&str, &str)] = &[
     ("workers/category_classifier.yaml", include_str!("../../../workers/category_classifier.yaml")),
     ("workers/document_analyzer.yaml", include_str!("../../../workers/document_analyzer.yaml")),
+    ("workers/lesson_writer.yaml", include_str!("../../../workers/lesson_writer.yaml")),
+    ("workers/negotiator.yaml", include_str!("../../../workers/negotiator.yaml")),
     ("workers/question_generator.yaml", include_str!("../../../workers/question_generator.yaml")),
+    ("workers/research_synthesizer.yaml", include_str!("../../../workers/research_synthesizer.yaml")),
     ("workers/sentiment_analyzer.yaml", include_str!("../../../workers/sentiment_analyzer.yaml")),
     ("workers/summarizer.yaml", include_str!("../../../workers/summarizer.yaml")),
     ("workers/translator.yaml", include_str!("../../../workers/translator.yaml")),

@@ -19,6 +19,7 @@ mod help;
 mod host;
 mod init;
 mod inspection;
+mod knowledge;
 #[cfg(target_os = "linux")]
 mod lent;
 #[cfg(unix)]
