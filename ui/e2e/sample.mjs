@@ -111,6 +111,7 @@ export function places(made) {
     ["dead", "/dead"],
     ["spend", "/spend"],
     ["calls", "/calls"],
+    ["providers", "/providers"],
     ["access", "/access"],
     ["system", "/system"],
   ];

@@ -156,6 +156,94 @@ pub struct SearchQuery {
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ProviderReport {
     pub aliases: Vec<ModelAlias>,
+    /// Providers that are called over the network, by name.
+    pub providers: Vec<Provider>,
+    /// Minutes that `recent` counts cover.
+    pub recent_minutes: u64,
+}
+
+/// A provider of models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Provider {
+    /// Name in the configuration.
+    pub name: String,
+    /// `ready`, `no_key` or `key_refused`.
+    pub state: String,
+    /// Reason why its key cannot be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Configured limit of requests in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Configured limit of tokens in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Its models: those that the configuration names, and for the first tenant those that were called.
+    pub models: Vec<ProviderModel>,
+}
+
+/// A model of a provider, and how its calls fare. Counts are those of this process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProviderModel {
+    /// Name of the provider for it.
+    pub model: String,
+    /// Whether a price is known; else the high default price is charged.
+    pub price_known: bool,
+    /// State of the circuit breaker.
+    pub circuit: CircuitState,
+    /// Time until a call is allowed again, after failures or a wait that the provider named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_in_ms: Option<u64>,
+    /// Temporary failures in a row; five open the circuit.
+    pub failures_in_row: u32,
+    /// Calls of the last minutes that the provider began to answer.
+    pub recent_answered: u64,
+    /// Temporary failures of the last minutes.
+    pub recent_failed: u64,
+    /// Requests that were refused in the last minutes.
+    pub recent_refused: u64,
+    /// Requests left in this minute, by the configuration and the provider's answers; missing without a known limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_left: Option<u64>,
+    /// Tokens left in this minute, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_left: Option<u64>,
+    /// Time until the rate limits allow a call of average size; missing while they allow one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_wait_ms: Option<u64>,
+    /// Its last failure or refusal since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<ProviderError>,
+}
+
+/// State of a circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CircuitState {
+    /// All calls are allowed.
+    Closed,
+    /// The provider named a wait; no call before its end.
+    Cooling,
+    /// Five failures in a row; no call for a time, then one as a trial.
+    Open,
+    /// One call tries whether it works again; others wait for its result.
+    Probing,
+}
+
+/// A failure or refusal of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProviderError {
+    /// Category, such as `rate_limited`.
+    pub category: String,
+    /// Its text; missing when the call was another tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Time of the failure.
+    pub at: String,
 }
 
 /// A name of a model that workers use.

@@ -7,11 +7,12 @@ use std::{future::Future, pin::Pin};
 use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
     Answer, ApprovalList, ArtifactPage, AuditPage, AuditQuery, BatchSubmitted, Budget, BudgetList, BudgetReset,
-    CallPage, CallQuery, ClientError, CostQuery, CostReport, DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage,
-    JournalQuery, Key, KeyCreated, KeyList, LogLines, NewKey, Paging, Paused, Publish, QueueList, Reason, Rerun,
-    ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale, Script, ScriptList, ServerHealth, SetBudget,
-    Signal, StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery,
-    TokenRotated, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
+    BulkResult, BulkRuns, BulkTasks, CallAnswered, CallPage, CallQuery, ClientError, CostQuery, CostReport, DeadGroups,
+    DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage, JournalQuery, Key, KeyCreated, KeyList, LogLines,
+    NewKey, Paging, Paused, ProviderReport, Publish, QueueList, Reason, Rerun, ResetBudget, Restarted, Rollback, Run,
+    RunPage, RunQuery, Scale, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget, Signal, StartRun,
+    StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery, TokenRotated, Version,
+    VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
 };
 
 /// The pending answer of a use case.
@@ -186,6 +187,19 @@ interface! {
     fn cost(query: CostQuery) -> CostReport = client path => client.get(&path.of("/api/v1/cost").query(&query));
     /// Returns calls of models, newest first.
     fn calls(query: CallQuery) -> CallPage = client path => client.get(&path.of("/api/v1/calls").query(&query));
+    /// Returns a call of a model with its recorded answer.
+    fn call(id: &'a str) -> CallAnswered = client path => client.get(&path.of("/api/v1/calls").at(id));
+    /// Returns names of models, and how providers fare.
+    fn providers() -> ProviderReport = client path => client.get(&path.of("/api/v1/providers"));
+    /// Finds by an id, a number or a part of a name.
+    fn search(query: SearchQuery) -> SearchReport = client path => client.get(&path.of("/api/v1/search").query(&query));
+    /// Does one act on many runs.
+    fn bulk_runs(request: BulkRuns) -> BulkResult = client path => client.post(&path.of("/api/v1/runs/bulk"), &request);
+    /// Does one act on many tasks outside of runs.
+    fn bulk_tasks(request: BulkTasks) -> BulkResult
+        = client path => client.post(&path.of("/api/v1/tasks/bulk"), &request);
+    /// Returns dead letters by worker and error.
+    fn dead_groups() -> DeadGroups = client path => client.get(&path.of("/api/v1/dead/groups"));
 
     /// Returns the files, by hash.
     fn artifacts(page: Paging) -> ArtifactPage

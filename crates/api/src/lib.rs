@@ -47,8 +47,8 @@ pub use bulk::{
     BulkDead, BulkRefusal, BulkResult, BulkRuns, BulkTasks, DeadAct, DeadGroup, DeadGroups, RunAct, TaskAct,
 };
 pub use catalog::{
-    CallAnswered, Catalog, CatalogEntry, CatalogRun, CheckSource, Checked, ModelAlias, ModelLink, ProviderReport,
-    SearchHit, SearchQuery, SearchReport, SourceProblem,
+    CallAnswered, Catalog, CatalogEntry, CatalogRun, CheckSource, Checked, CircuitState, ModelAlias, ModelLink,
+    Provider, ProviderError, ProviderModel, ProviderReport, SearchHit, SearchQuery, SearchReport, SourceProblem,
 };
 #[cfg(feature = "client")]
 pub use client::Client;

@@ -85,34 +85,6 @@ impl App {
         });
         row.await?.ok_or_else(|| AppError::not_found(id))
     }
-
-    /// Returns the names of models that workers use, and what they lead to.
-    ///
-    /// # Errors
-    /// When the caller may not read.
-    pub fn providers(&self, by: &Caller) -> Result<api::ProviderReport, AppError> {
-        by.allow(Permission::Read)?;
-        let alias = |status: kapelle_gateway::AliasStatus| {
-            let limit = self.gateway().rate_wait(&status.alias);
-            let links = status.links.into_iter().map(|link| api::ModelLink {
-                link: link.link,
-                state: serde_json::to_value(link.state)
-                    .ok()
-                    .and_then(|word| word.as_str().map(str::to_owned))
-                    .unwrap_or_default(),
-                price_known: link.price_known,
-            });
-            api::ModelAlias {
-                name: status.alias,
-                live: status.live,
-                reason: status.reason,
-                rate_wait_ms: limit.as_ref().map(|(_, wait)| wait.0),
-                limited_by: limit.map(|(provider, _)| provider),
-                links: links.collect(),
-            }
-        };
-        Ok(api::ProviderReport { aliases: self.gateway().status().into_iter().map(alias).collect() })
-    }
 }
 
 /// Returns the totals of all accounts of a kind.

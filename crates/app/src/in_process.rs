@@ -113,6 +113,12 @@ in_process! {
     fn reset_budget(request: api::ResetBudget) -> api::BudgetReset = app by => app.reset_budget(by, request).await?;
     fn cost(query: api::CostQuery) -> api::CostReport = app by => app.cost(by, query).await?;
     fn calls(query: api::CallQuery) -> api::CallPage = app by => app.calls(by, query).await?;
+    fn call(id: &'a str) -> api::CallAnswered = app by => app.call(by, self::id(id)?).await?;
+    fn providers() -> api::ProviderReport = app by => app.providers(by)?;
+    fn search(query: api::SearchQuery) -> api::SearchReport = app by => app.search(by, query).await?;
+    fn bulk_runs(request: api::BulkRuns) -> api::BulkResult = app by => app.bulk_runs(by, request).await?;
+    fn bulk_tasks(request: api::BulkTasks) -> api::BulkResult = app by => app.bulk_tasks(by, request).await?;
+    fn dead_groups() -> api::DeadGroups = app by => app.dead_groups(by).await?;
 
     fn artifacts(page: api::Paging) -> api::ArtifactPage = app by => app.artifacts(by, page).await?;
     fn keys() -> api::KeyList = app by => app.keys(by).await?;

@@ -83,6 +83,7 @@ mod pause;
 mod prepaid_journal;
 mod prepaid_pool;
 mod progress;
+mod providers;
 mod queues;
 mod rates;
 #[cfg(feature = "reach")]

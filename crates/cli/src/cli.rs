@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approvals, audit, backup, budgets, completions, config, cost, dead, doctor, host, init, keys, logs, man, queues,
-    restore, resume, run, runs, serve, status, submit, supervise, tasks, top, ui, version, why, workers, workflows,
+    approvals, audit, backup, budgets, calls, completions, config, cost, dead, doctor, host, init, keys, logs, man,
+    providers, queues, restore, resume, run, runs, search, serve, status, submit, supervise, tasks, top, ui, version,
+    why, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -91,6 +92,12 @@ pub enum Verb {
     Budgets(budgets::Args),
     /// Show what was spent, and by whom
     Cost(cost::Args),
+    /// List and show calls of models
+    Calls(calls::Args),
+    /// Show how providers of models fare: circuits, rates left, recent calls and last errors
+    Providers(providers::Args),
+    /// Find runs, tasks, calls, workflows, workers, queues and scripts
+    Search(search::Args),
     /// Show the events of a run or task, line by line
     Logs(logs::Args),
     /// List, show, try, pause and resume workers

@@ -1,6 +1,6 @@
 //! Ids as people write them.
 
-use kapelle::{RunId, TaskId};
+use kapelle::{RunId, TaskId, core::CallId};
 
 use crate::failure::Failure;
 
@@ -38,13 +38,21 @@ pub fn task(text: &str) -> Result<TaskId, Failure> {
     text.parse().map_err(|_| wrong(text, "task_12"))
 }
 
+/// Reads `call_7`.
+///
+/// # Errors
+/// A message that shows the form of an id.
+pub fn call(text: &str) -> Result<CallId, Failure> {
+    text.parse().map_err(|_| wrong(text, "call_7"))
+}
+
 fn wrong(text: &str, like: &str) -> Failure {
     let shown: String = text.chars().take(40).collect();
     let failure = Failure::usage(format!("`{shown}` is not an id; expected one such as {like}"));
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let prefix = like.split('_').next().unwrap_or("");
     let letters = text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_', ' ']).to_lowercase();
-    let prefixes = ["run", "task"];
+    let prefixes = ["run", "task", "call"];
     let meant = match kapelle::core::definition::nearest(&letters, prefixes.into_iter()) {
         Some(near) => near,
         None if letters.is_empty() => prefix,

@@ -116,7 +116,7 @@ impl ChainCall<'_> {
         match self.send(&server, (call, body), &ask, until).await {
             Ok((answer, request_id)) => {
                 hold.request_id = request_id;
-                breaker.well();
+                breaker.well(self.gateway.clock.now_ms());
                 let (provider, model) = (provider.to_owned(), model.to_owned());
                 let bridged = chat.is_some();
                 Ok(UpstreamResponse {
@@ -136,11 +136,13 @@ impl ChainCall<'_> {
                 if let (Category::RateLimited, Some(wait)) = (fault.error.category, fault.error.retry_after) {
                     server.rate.off(self.gateway.clock.now_ms(), model, wait);
                 }
+                let now_ms = self.gateway.clock.now_ms();
                 if fault.passes() {
-                    breaker.failed(self.gateway.clock.now_ms(), fault.error.retry_after);
+                    breaker.failed(now_ms, fault.error.retry_after);
                 } else if fault.hop.called {
-                    breaker.refused();
+                    breaker.refused(now_ms);
                 }
+                breaker.told(now_ms, (self.grant.payer.tenant, fault.error.category), &fault.hop.reason);
                 match &fault.seen {
                     Some(seen) => settle_cut(hold, call, ((provider, model), price, bound), seen),
                     None if fault.unsettled => hold.settle(Outcome::Unknown, Usage::default()),

@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use kapelle_core::DurationMs;
+use kapelle_core::{Category, DurationMs, TenantId};
 
 /// Failures in a row that open the circuit.
 const FAILURES: u32 = 5;
@@ -26,6 +26,13 @@ const LONGEST_MS: u64 = 60_000;
 const PROBE_MS: u64 = 10_000;
 /// Number of links that are remembered; callers can name any model.
 const KEPT: usize = 1_024;
+
+/// Milliseconds of one bucket of recent calls.
+const MINUTE_MS: u64 = 60_000;
+/// Buckets of recent calls, the current one included.
+pub const RECENT_MINUTES: u64 = 10;
+/// Characters of an error that are kept.
+const ERROR_MAX: usize = 300;
 
 /// Circuit breaker of one link.
 #[derive(Default)]
@@ -50,6 +57,53 @@ pub struct LinkHealth {
     pub refused: u64,
     /// Whether calls are held back now, after failures or because the provider named a wait.
     pub held_back: bool,
+    /// State of the circuit.
+    pub circuit: Circuit,
+    /// Time until the next call is allowed; `None` while calls are allowed.
+    pub opens_in: Option<DurationMs>,
+    /// Temporary failures in a row.
+    pub in_row: u32,
+    /// Calls of the last [`RECENT_MINUTES`] minutes.
+    pub recent: Recent,
+    /// Last failure or refusal.
+    pub last: Option<LastError>,
+}
+
+/// State of a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// All calls are allowed.
+    Closed,
+    /// The provider named a wait.
+    Cooling,
+    /// Failures in a row: calls are held back for a time.
+    Open,
+    /// One call tries whether the provider works again.
+    Probing,
+}
+
+/// Counts of calls in the last minutes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// Calls that the provider began to answer.
+    pub answered: u64,
+    /// Temporary failures.
+    pub failed: u64,
+    /// Refused requests.
+    pub refused: u64,
+}
+
+/// A failure or refusal of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// Tenant whose call it was.
+    pub tenant: TenantId,
+    /// Kind of error.
+    pub category: Category,
+    /// The error's text, which may repeat parts of the request.
+    pub message: String,
+    /// Time since then.
+    pub ago: DurationMs,
 }
 
 #[derive(Default)]
@@ -57,6 +111,45 @@ struct State {
     failures: u32,
     opened: u32,
     closed_until_ms: u64,
+    probing: bool,
+    minutes: [(u64, Recent); RECENT_MINUTES as usize],
+    last: Option<(TenantId, Category, String, u64)>,
+}
+
+impl State {
+    /// Returns the counts of the current minute.
+    fn minute(&mut self, now_ms: u64) -> &mut Recent {
+        let minute = now_ms / MINUTE_MS;
+        let slot = &mut self.minutes[(minute % RECENT_MINUTES) as usize];
+        if slot.0 != minute {
+            *slot = (minute, Recent::default());
+        }
+        &mut slot.1
+    }
+
+    fn recent(&self, now_ms: u64) -> Recent {
+        let minute = now_ms / MINUTE_MS;
+        let is_recent = |(of, _): &&(u64, Recent)| *of + RECENT_MINUTES > minute;
+        self.minutes.iter().filter(is_recent).fold(Recent::default(), |sum, (_, one)| Recent {
+            answered: sum.answered + one.answered,
+            failed: sum.failed + one.failed,
+            refused: sum.refused + one.refused,
+        })
+    }
+
+    fn circuit(&self, now_ms: u64) -> Circuit {
+        match (now_ms < self.closed_until_ms, self.opened > 0) {
+            (true, true) if self.probing => Circuit::Probing,
+            (_, true) => Circuit::Open,
+            (true, false) => Circuit::Cooling,
+            (false, false) => Circuit::Closed,
+        }
+    }
+
+    /// Closes the circuit.
+    fn close(&mut self) {
+        (self.failures, self.opened, self.closed_until_ms, self.probing) = (0, 0, 0, false);
+    }
 }
 
 impl CircuitBreaker {
@@ -72,25 +165,38 @@ impl CircuitBreaker {
         if state.opened > 0 {
             // This call is the probe; others wait for its result.
             state.closed_until_ms = now_ms + PROBE_MS;
+            state.probing = true;
         }
         Ok(())
     }
 
-    /// Records an answer, also one that refuses the request.
-    pub(crate) fn well(&self) {
-        *self.lock() = State::default();
+    /// Records an answer.
+    pub(crate) fn well(&self, now_ms: u64) {
+        let mut state = self.lock();
+        state.minute(now_ms).answered += 1;
+        state.close();
     }
 
     /// Records a refusal of the request: the provider works.
-    pub(crate) fn refused(&self) {
+    pub(crate) fn refused(&self, now_ms: u64) {
         self.1.refused.fetch_add(1, Ordering::Relaxed);
-        self.well();
+        let mut state = self.lock();
+        state.minute(now_ms).refused += 1;
+        state.close();
+    }
+
+    /// Keeps the text of a failure or refusal.
+    pub(crate) fn told(&self, now_ms: u64, (tenant, category): (TenantId, Category), message: &str) {
+        let message = message.chars().take(ERROR_MAX).collect();
+        self.lock().last = Some((tenant, category, message, now_ms));
     }
 
     /// Records a temporary failure.
     pub(crate) fn failed(&self, now_ms: u64, wait: Option<DurationMs>) {
         self.1.failed.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
+        state.minute(now_ms).failed += 1;
+        state.probing = false;
         if let Some(wait) = wait {
             state.closed_until_ms = state.closed_until_ms.max(now_ms.saturating_add(wait.0));
             return;
@@ -100,6 +206,27 @@ impl CircuitBreaker {
             let lasts = FIRST_MS.checked_shl(state.opened).unwrap_or(LONGEST_MS).min(LONGEST_MS);
             state.opened = (state.opened + 1).min(8);
             state.closed_until_ms = now_ms + lasts;
+        }
+    }
+
+    fn health(&self, link: &str, now_ms: u64) -> LinkHealth {
+        let state = self.lock();
+        let wait = state.closed_until_ms.saturating_sub(now_ms);
+        LinkHealth {
+            link: link.to_owned(),
+            failed: self.1.failed.load(Ordering::Relaxed),
+            refused: self.1.refused.load(Ordering::Relaxed),
+            held_back: wait > 0,
+            circuit: state.circuit(now_ms),
+            opens_in: (wait > 0).then_some(DurationMs(wait)),
+            in_row: state.failures,
+            recent: state.recent(now_ms),
+            last: state.last.as_ref().map(|(tenant, category, message, at_ms)| LastError {
+                tenant: *tenant,
+                category: *category,
+                message: message.clone(),
+                ago: DurationMs(now_ms.saturating_sub(*at_ms)),
+            }),
         }
     }
 
@@ -129,15 +256,7 @@ impl CircuitBreakers {
     /// Returns the state of every link that was called, by name.
     pub(crate) fn health(&self, now_ms: u64) -> Vec<LinkHealth> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut links: Vec<LinkHealth> = all
-            .iter()
-            .map(|(link, breaker)| LinkHealth {
-                link: link.clone(),
-                failed: breaker.1.failed.load(Ordering::Relaxed),
-                refused: breaker.1.refused.load(Ordering::Relaxed),
-                held_back: now_ms < breaker.lock().closed_until_ms,
-            })
-            .collect();
+        let mut links: Vec<LinkHealth> = all.iter().map(|(link, breaker)| breaker.health(link, now_ms)).collect();
         links.sort_by(|a, b| a.link.cmp(&b.link));
         links
     }
@@ -161,7 +280,7 @@ mod tests {
         breaker.failed(5_002, None);
         assert_eq!(breaker.ask(5_002), Err(DurationMs(10_000)), "twice as long");
         assert_eq!(breaker.ask(15_002), Ok(()));
-        breaker.well();
+        breaker.well(15_002);
         assert_eq!(breaker.ask(15_003), Ok(()));
     }
 
@@ -172,9 +291,33 @@ mod tests {
         (0..5).for_each(|_| breaker.failed(0, None));
         let health = all.health(1_000);
         assert_eq!((health[0].link.as_str(), health[0].failed, health[0].held_back), ("p/m", 5, true));
-        breaker.refused();
+        breaker.refused(1_000);
         let health = all.health(1_000);
         assert_eq!((health[0].failed, health[0].refused, health[0].held_back), (5, 1, false));
+    }
+
+    #[test]
+    fn health_names_the_state_the_last_minutes_and_the_last_error() {
+        let all = CircuitBreakers::default();
+        let breaker = all.of("p/m");
+        let health = |now_ms| all.health(now_ms).remove(0);
+        breaker.well(0);
+        (0..5).for_each(|_| breaker.failed(120_000, None));
+        breaker.told(120_000, (TenantId(2), Category::Unavailable), &"x".repeat(1_000));
+        let open = health(121_000);
+        assert_eq!((open.circuit, open.opens_in, open.in_row), (Circuit::Open, Some(DurationMs(4_000)), 5));
+        assert_eq!(open.recent, Recent { answered: 1, failed: 5, refused: 0 });
+        let last = open.last.unwrap();
+        assert_eq!((last.tenant, last.ago, last.message.len()), (TenantId(2), DurationMs(1_000), ERROR_MAX));
+        assert_eq!(health(125_000).circuit, Circuit::Open, "until a call tries it");
+        assert_eq!(breaker.ask(125_000), Ok(()));
+        assert_eq!(health(125_001).circuit, Circuit::Probing);
+        breaker.refused(125_002);
+        assert_eq!((health(125_002).circuit, health(125_002).opens_in), (Circuit::Closed, None));
+        breaker.failed(130_000, Some(DurationMs(9_000)));
+        assert_eq!(health(130_000).circuit, Circuit::Cooling);
+        assert_eq!(health(600_000).recent, Recent { answered: 0, failed: 6, refused: 1 }, "the first minute is over");
+        assert_eq!(health(1_300_000).recent, Recent::default());
     }
 
     #[test]

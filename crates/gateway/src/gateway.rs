@@ -1,6 +1,7 @@
 //! Access to every model provider: configuration, circuit breakers, rates, and the pipeline of all calls.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
@@ -13,11 +14,12 @@ use crate::{
     clock::Clock,
     config::{ConfigError, GatewayConfig, Link},
     money::Ledger,
+    providers::Server,
     remote::{AttemptTokens, RemoteGateway},
     replay::CallLog,
     routes::Routes,
     service::Pipeline,
-    status::{AliasStatus, LinkState, LinkStatus},
+    status::{AliasStatus, LinkState, LinkStatus, ModelStatus, ProviderStatus},
 };
 
 /// Limits of one call.
@@ -162,6 +164,39 @@ impl Gateway {
         self.routes().chains.contains_key(alias)
     }
 
+    /// Returns the current state of each provider and its models. Nothing is sent.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderStatus> {
+        let (routes, now_ms) = (self.routes(), self.clock.now_ms());
+        let links: Vec<&Link> = routes.chains.values().flat_map(|chain| &chain.links).collect();
+        let health = self.link_health();
+        let of_server = |(name, server): (&String, &Arc<Server>)| {
+            let mut models: BTreeMap<&str, ModelStatus> = BTreeMap::new();
+            let fresh = |model: &str| model_status(&routes, server, model, now_ms);
+            for link in &links {
+                if let Link::Model { provider, model } = link
+                    && provider == name
+                {
+                    models.entry(model).or_insert_with(|| fresh(model)).configured = true;
+                }
+            }
+            for link in &health {
+                if let Some((provider, model)) = link.link.split_once('/')
+                    && provider == name
+                {
+                    models.entry(model).or_insert_with(|| fresh(model)).health = Some(link.clone());
+                }
+            }
+            ProviderStatus {
+                name: name.clone(),
+                state: server.state(),
+                trouble: server.trouble(),
+                models: models.into_values().collect(),
+            }
+        };
+        routes.servers.iter().map(of_server).collect()
+    }
+
     /// Returns the current state of each alias and its links. Nothing is sent.
     #[must_use]
     pub fn status(&self) -> Vec<AliasStatus> {
@@ -177,6 +212,16 @@ impl Gateway {
             all.push(AliasStatus { alias: alias.clone(), live, reason, links });
         }
         all
+    }
+}
+
+fn model_status(routes: &Routes, server: &Server, model: &str, now_ms: u64) -> ModelStatus {
+    ModelStatus {
+        model: model.to_owned(),
+        configured: false,
+        price_known: routes.prices.find(server.name(), model).1,
+        rate: server.rate.left(now_ms, model),
+        health: None,
     }
 }
 

@@ -74,6 +74,21 @@ struct Left {
     until_ms: u64,
 }
 
+/// Requests and tokens that rate limits leave for a model now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLeft {
+    /// Configured limit of requests in a minute.
+    pub requests_per_minute: Option<u64>,
+    /// Configured limit of tokens in a minute.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests left now, by the configuration and the provider's answers; `None` when neither limits them.
+    pub requests: Option<u64>,
+    /// Tokens left now, likewise.
+    pub tokens: Option<u64>,
+    /// Wait of the next call of average size.
+    pub wait: DurationMs,
+}
+
 /// Permission to send one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Permit {
@@ -210,6 +225,31 @@ impl Rate {
         let tokens = state.typical(model);
         let off = DurationMs(state.off(now_ms, model));
         self.wait(&mut state, now_ms, (model, tokens)).max(off)
+    }
+
+    /// Returns what the rate limits leave for a model now.
+    pub(crate) fn left(&self, now_ms: u64, model: &str) -> RateLeft {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let tokens = state.typical(model);
+        // Drops what is older than the window.
+        let wait = self.wait(state, now_ms, (model, tokens)).0.max(state.off(now_ms, model));
+        let calls = (state.taken.len() + state.promised.len()) as u64;
+        let held = state.promised.iter().fold(state.tokens, |sum, one| sum.saturating_add(one.call.tokens));
+        let learned = state.models.get(model);
+        let least = |own: Option<u64>, told: Option<Left>| {
+            let told = told.filter(|left| left.until_ms > now_ms).map(|left| left.amount);
+            own.into_iter().chain(told).min()
+        };
+        let (requests, tokens) = (self.limits.requests_per_minute.map(u64::from), self.limits.tokens_per_minute);
+        let own = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
+        RateLeft {
+            requests_per_minute: requests,
+            tokens_per_minute: tokens,
+            requests: least(own(requests, calls), learned.and_then(|learned| learned.requests_left)),
+            tokens: least(own(tokens, held), learned.and_then(|learned| learned.tokens_left)),
+            wait: DurationMs(wait),
+        }
     }
 
     /// Replaces the estimated tokens by the true number.

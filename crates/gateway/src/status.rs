@@ -1,6 +1,8 @@
-//! Aliases without a model that can be called, for the warning at start and for `doctor`.
+//! State of aliases, for the warning at start and for `doctor`, and of providers and their models.
 
 use serde::Serialize;
+
+use crate::{circuit_breakers::LinkHealth, rate::RateLeft};
 
 /// An alias and the state of its links.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,4 +41,32 @@ pub enum LinkState {
     KeyRefused,
     /// It runs classical methods.
     Offline,
+}
+
+/// A provider as it is configured, and its models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderStatus {
+    /// Name in the configuration.
+    pub name: String,
+    /// State of its key.
+    pub state: LinkState,
+    /// Reason why the key cannot be used.
+    pub trouble: Option<String>,
+    /// Models of the configured chains, and those that were called, by name.
+    pub models: Vec<ModelStatus>,
+}
+
+/// A model of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelStatus {
+    /// Name of the provider for it.
+    pub model: String,
+    /// Whether a chain of the configuration leads to it.
+    pub configured: bool,
+    /// Whether a price is known.
+    pub price_known: bool,
+    /// Requests and tokens left now.
+    pub rate: RateLeft,
+    /// Its circuit and recent calls; `None` before the first call.
+    pub health: Option<LinkHealth>,
 }

@@ -11,6 +11,7 @@ import {
   type LucideIcon,
   Network,
   Play,
+  PlugZap,
   Server,
   Skull,
   Workflow,
@@ -39,6 +40,7 @@ export const PLACES: Place[][] = [
   [
     { to: "/spend", name: "Spend", icon: CircleDollarSign, about: "Money and budgets", keys: "g s" },
     { to: "/calls", name: "Calls", icon: Coins, about: "Calls of models" },
+    { to: "/providers", name: "Providers", icon: PlugZap, about: "Circuits, rates, errors" },
   ],
   [
     { to: "/access", name: "Access", icon: KeyRound, about: "Keys, roles, audit" },

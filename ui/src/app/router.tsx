@@ -51,6 +51,7 @@ const pages = [
   page("/dead", () => import("../features/dead/page")),
   page("/spend", () => import("../features/money/page")),
   page("/calls", () => import("../features/calls/page")),
+  page("/providers", () => import("../features/providers/page")),
   page("/access", () => import("../features/access/page")),
   page("/system", () => import("../features/system/page")),
   page("/analyse", () => import("../features/analyse/page")),

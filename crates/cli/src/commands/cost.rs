@@ -1,10 +1,6 @@
 //! `kapelle cost`: what was spent, and by whom; and every call, line by line.
 
-use kapelle::{
-    Money,
-    core::{AccountKind, DurationMs},
-    engine::{Clock, SystemClock},
-};
+use kapelle::{Money, core::AccountKind};
 use kapelle_api::{Api, CallQuery, CostOfPeriod, CostQuery, CostReport};
 use serde_json::json;
 
@@ -12,7 +8,7 @@ use crate::{
     api_session::ApiSession,
     app::App,
     failure::{Code, Failure},
-    ids, shown,
+    ids, moment, shown,
 };
 
 /// Calls read at a time.
@@ -31,10 +27,10 @@ pub struct Args {
     #[arg(long, value_parser = ["hour", "day", "month"], conflicts_with = "export")]
     per: Option<String>,
     /// Only calls from then on: a time back from now, such as 7d, or a date, such as 2026-12-01. Sums are of whole hours
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     from: Option<String>,
     /// Only calls before then, as --from
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     to: Option<String>,
     /// The most rows
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -60,20 +56,6 @@ fn kinds(words: &str) -> Result<String, String> {
         None => Ok(words.to_owned()),
         Some(_) => Err(format!("expected some of {}", AccountKind::ALL.map(AccountKind::as_str).join(", "))),
     }
-}
-
-fn time(text: &str) -> Result<String, String> {
-    let wrong = || format!("`{text}` is neither a time back, such as 7d, nor a date, such as 2026-12-01");
-    if let Ok(date) = text.parse::<jiff::civil::Date>() {
-        return Ok(format!("{date}T00:00:00Z"));
-    }
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(at.to_string());
-    }
-    let back = DurationMs::parse(text).map_err(|_| wrong())?;
-    let now = SystemClock::default().now().0;
-    let at = i64::try_from(back.0).ok().and_then(|back| jiff::Timestamp::from_millisecond(now - back).ok());
-    at.map(|at| at.to_string()).ok_or_else(wrong)
 }
 
 /// Runs the verb.

@@ -1,4 +1,4 @@
-//! `kapelle dead list|show|retry|discard`: dead letters.
+//! `kapelle dead list|groups|show|retry|discard`: dead letters.
 
 use kapelle_api::{Api, ClientError, DeadQuery, Reason, Task};
 use serde_json::json;
@@ -33,6 +33,8 @@ enum Verb {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// Count dead letters by worker and error, the largest groups first
+    Groups,
     /// Show one task with its input and attempts
     Show {
         /// An id such as task_12
@@ -71,6 +73,7 @@ struct Which {
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List { worker: None, limit: 20 }) {
         Verb::List { worker, limit } => list(app, worker, limit).await,
+        Verb::Groups => groups(app).await,
         Verb::Show { task } => tasks::show(app, ApiSession::reading(app)?.api(), &ids::task(&task)?.to_string()).await,
         Verb::Retry(which) => change(app, &which, None).await,
         Verb::Discard { which, reason } => change(app, &which, Some(&reason)).await,
@@ -100,6 +103,26 @@ async fn list(app: &App, worker: Option<String>, limit: u32) -> Result<Code, Fai
             vec![task.id.clone(), why(task).to_owned(), task.worker.clone(), task.attempt.to_string(), ended, note]
         });
         app.out.print(&shown::table(&["TASK", "WHY", "WORKER", "ATTEMPT", "FAILED", "NOTE"], rows.collect()))?;
+    }
+    Ok(Code::Ok)
+}
+
+async fn groups(app: &App) -> Result<Code, Failure> {
+    let report = ApiSession::reading(app)?.api().dead_groups().await?;
+    if app.out.json {
+        app.out.print_json(&json!(report))?;
+    } else if report.groups.is_empty() {
+        app.out.note("no dead letters: every failed task was retried or discarded");
+    } else {
+        let rows = report.groups.iter().map(|group| {
+            let count = group.tasks.to_string();
+            let newest = shown::instant(&group.newest_at);
+            vec![count, group.worker.clone(), group.category.clone(), newest, group.message.clone()]
+        });
+        app.out.print(&shown::table(&["TASKS", "WORKER", "CATEGORY", "NEWEST", "ERROR"], rows.collect()))?;
+        if report.more {
+            app.out.note("these are the groups of the 5,000 newest dead letters");
+        }
     }
     Ok(Code::Ok)
 }

@@ -6,7 +6,7 @@ mod rerun;
 mod texts;
 mod watch;
 
-use kapelle_api::{Api, Reason, Run, RunQuery, RunState};
+use kapelle_api::{Api, Run, RunQuery, RunState};
 use serde_json::json;
 
 use super::why;
@@ -64,13 +64,7 @@ enum Verb {
     Rerun(rerun::Args),
     /// Cancel a run: its open steps are cancelled, then its `on_cancel` and `finally` run; a second call cancels those
     /// too
-    Cancel {
-        /// An id such as run_3
-        run: String,
-        /// The recorded reason
-        #[arg(long, default_value = "cancelled on the command line")]
-        reason: String,
-    },
+    Cancel(control::Cancel),
     /// Pause a run: no further step begins until it is resumed
     Pause {
         /// An id such as run_3
@@ -124,10 +118,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Graph { run, format } => graph::run(app, ids::run(&run)?, format).await,
         Verb::Explain { run, step } => why::explain(app, &ids::Id::Run(ids::run(&run)?), step.as_deref()).await,
         Verb::Rerun(args) => rerun::run(app, args).await,
-        Verb::Cancel { run, reason } => {
-            let why = Reason { reason: Some(reason) };
-            control::ask(app, &run, async |api, run| api.cancel_run(run, why).await).await
-        }
+        Verb::Cancel(cancel) => control::cancel(app, cancel).await,
         Verb::Pause { run } => control::ask(app, &run, async |api, run| api.pause_run(run).await).await,
         Verb::Resume { run } => control::ask(app, &run, async |api, run| api.resume_run(run).await).await,
         Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,

@@ -1,14 +1,15 @@
 //! `kapelle tasks list|show|cancel|retry`.
 
-use kapelle_api::{Api, ClientError, Reason, Task, TaskQuery, TaskState, Waiting};
+use kapelle_api::{Api, BulkTasks, ClientError, Reason, Task, TaskAct, TaskQuery, TaskState, Waiting};
 use serde_json::json;
 
 use crate::{
     api_session::ApiSession,
     app::App,
+    bulk_change::{self, Change, Sure},
     describe,
     failure::{Code, Failure},
-    ids, shown,
+    ids, moment, shown,
 };
 
 /// List, show, cancel and retry tasks.
@@ -30,19 +31,47 @@ enum Verb {
         /// An id such as task_12
         task: String,
     },
-    /// Cancel a task
-    Cancel {
-        /// An id such as task_12
-        task: String,
-        /// The recorded reason
-        #[arg(long, default_value = "cancelled on the command line")]
-        reason: String,
-    },
+    /// Cancel a task, or many
+    Cancel(Cancel),
     /// Retry a failed task
     Retry {
         /// An id such as task_12
         task: String,
     },
+}
+
+/// The tasks to cancel.
+#[derive(Debug, clap::Args)]
+struct Cancel {
+    /// An id such as task_12
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    task: Option<String>,
+    /// All open tasks outside of runs that the options below name; their number is shown and confirmed first
+    #[arg(long)]
+    all: bool,
+    /// With --all: only tasks for this worker
+    #[arg(long, value_name = "NAME", requires = "all")]
+    worker: Option<String>,
+    /// With --all: only tasks in this queue
+    #[arg(long, value_name = "NAME", requires = "all")]
+    queue: Option<String>,
+    /// With --all: only tasks in this state, such as ready
+    #[arg(long, value_parser = state, requires = "all")]
+    state: Option<TaskState>,
+    /// With --all: only tasks with this text in their id, worker, key or error
+    #[arg(long = "text", value_name = "TEXT", requires = "all")]
+    q: Option<String>,
+    /// With --all: only tasks submitted from then on: a time back from now, such as 7d, or a date
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "all")]
+    from: Option<String>,
+    /// With --all: only tasks submitted before then, as --from
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "all")]
+    to: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
+    /// The recorded reason
+    #[arg(long, default_value = "cancelled on the command line")]
+    reason: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,16 +107,39 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     match args.verb.unwrap_or(Verb::List(args.list)) {
         Verb::List(list) => self::list(app, &list).await,
         Verb::Show { task } => show(app, ApiSession::reading(app)?.api(), &ids::task(&task)?.to_string()).await,
-        Verb::Cancel { task, reason } => {
-            let task = ids::task(&task)?;
-            let why = Reason { reason: Some(reason) };
-            change(app, async |api| api.cancel_task(&task.to_string(), why).await).await
-        }
+        Verb::Cancel(cancel) => self::cancel(app, cancel).await,
         Verb::Retry { task } => {
             let task = ids::task(&task)?;
             change(app, async |api| api.retry_task(&task.to_string()).await).await
         }
     }
+}
+
+async fn cancel(app: &App, cancel: Cancel) -> Result<Code, Failure> {
+    if let Some(task) = &cancel.task {
+        let task = ids::task(task)?;
+        let why = Reason { reason: Some(cancel.reason) };
+        return change(app, async |api| api.cancel_task(&task.to_string(), why).await).await;
+    }
+    // Ended tasks would refuse.
+    let open = || TaskState::ALL.iter().filter(|state| !state.is_ended()).map(|state| state.as_str());
+    let states = cancel.state.map_or_else(|| open().collect::<Vec<_>>().join(","), |state| state.to_string());
+    let what = Change { verb: "cancel", done: "cancelled", noun: "task" };
+    bulk_change::carry_out(app, what, &cancel.sure, async |api, dry_run, before| {
+        let filter = TaskQuery {
+            state: Some(states.clone()),
+            worker: cancel.worker.clone(),
+            queue: cancel.queue.clone(),
+            q: cancel.q.clone(),
+            since: cancel.from.clone(),
+            until: cancel.to.clone(),
+            before,
+            ..TaskQuery::default()
+        };
+        let reason = Some(cancel.reason.clone());
+        api.bulk_tasks(BulkTasks { action: TaskAct::Cancel, ids: None, filter: Some(filter), dry_run, reason }).await
+    })
+    .await
 }
 
 /// Parses a state.

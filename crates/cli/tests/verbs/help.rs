@@ -23,7 +23,9 @@ const SERVED: [&str; 5] = ["keys", "top", "ui", "workers restart", "workers scal
 /// Verbs that work until they are asked to end.
 const LONG: [&str; 3] = ["serve", "host", "supervise"];
 /// Verbs whose example says that something is not as it should be, or waits for a person.
-const OTHER_CODES: [(&str, i32); 4] = [
+const OTHER_CODES: [(&str, i32); 5] = [
+    // The folder has only offline answers.
+    ("kapelle calls show call_1", 3),
     // The run waits for a person, so the verb is ended.
     ("kapelle resume", 130),
     ("kapelle resume run_2", 130),

@@ -27,6 +27,28 @@ fn a_task_is_shown_cancelled_and_put_back() {
 }
 
 #[test]
+fn many_tasks_are_counted_and_confirmed_before_they_are_cancelled() {
+    let place = Place::new();
+    for message in ["a", "b", "c"] {
+        place.kapelle(&["submit", "log", "--input", &format!("message={message}")]);
+    }
+    place.kapelle(&["submit", "keywords", "--input", "text=a"]);
+    let all = ["tasks", "cancel", "--all", "--worker", "log"];
+    let counted = place.kapelle(&[&all[..], &["--dry-run"]].concat());
+    assert_eq!((counted.code, counted.out.as_str()), (0, "3 tasks to cancel\n"), "{counted:?}");
+    place.kapelle(&all).refused(2, &["this would cancel 3 tasks", "nothing was done", "--yes"]);
+    let done = place.kapelle(&[&all[..], &["--yes"]].concat());
+    assert_eq!((done.code, done.out.as_str()), (0, "cancelled 3 tasks\n"), "{done:?}");
+    let again = place.kapelle(&[&all[..], &["--yes"]].concat());
+    assert!(again.code == 0 && again.err.contains("no task to cancel"), "{again:?}");
+    let left = place.kapelle(&["tasks", "--json"]).json();
+    let open = left["tasks"].as_array().unwrap().iter().filter(|task| task["state"] == "ready");
+    assert_eq!(open.map(|task| task["worker"].as_str().unwrap()).collect::<Vec<_>>(), ["keywords"]);
+    place.kapelle(&["tasks", "cancel"]).refused(2, &["required"]);
+    place.kapelle(&["tasks", "cancel", "task_1", "--all"]).refused(2, &["cannot be used with"]);
+}
+
+#[test]
 fn what_is_wrong_is_told() {
     let place = Place::ran();
     place.kapelle(&["tasks", "list", "--state", "done"]).refused(2, &["there are: scheduled, ready"]);

@@ -153,3 +153,29 @@ async fn the_deadline_of_a_task_cuts_its_call_upstream() {
     let calls = stage.settled(1).await;
     assert!(calls.len() == 1 && calls[0].2 > 0 && calls[0].2 <= WORST, "{calls:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_tells_its_circuit_its_last_minutes_and_its_last_error() {
+    let stage = Stage::with("[{ times: 1, reply: hello }, { status: 500 }]", "[]").await;
+    let report = || async { stage.place.get("/api/v1/providers").await.json(200) };
+    let model = |report: &Value| {
+        let provider = report["providers"].as_array().unwrap().iter().find(|one| one["name"] == "a").unwrap();
+        provider["models"].as_array().unwrap().iter().find(|one| one["model"] == "x").cloned()
+    };
+    let fresh = model(&report().await).unwrap();
+    assert_eq!((&fresh["circuit"], &fresh["last_error"]), (&json!("closed"), &json!(null)), "{fresh}");
+    let ask = |text: String| {
+        let body = json!({ "model": "a/x", "messages": [{ "role": "user", "content": text }] });
+        async { stage.place.post("/v1/chat/completions", body).await }
+    };
+    ask("first".to_owned()).await.json(200);
+    for number in 0..5 {
+        ask(format!("again {number}")).await;
+    }
+    let told = model(&report().await).unwrap();
+    let counts = ["recent_answered", "recent_failed", "recent_refused"].map(|name| told[name].as_u64().unwrap());
+    assert_eq!((counts, &told["circuit"]), ([1, 5, 0], &json!("open")), "{told}");
+    assert!(told["opens_in_ms"].as_u64().unwrap() > 0 && told["failures_in_row"] == 5, "{told}");
+    let error = &told["last_error"];
+    assert!(error["message"].as_str().unwrap().contains("500") && error["category"].is_string(), "{told}");
+}

@@ -90,6 +90,26 @@ fn reads() -> Vec<Case> {
         "cost of two kinds from a time": api => api.cost(api::CostQuery { by: Some("worker,day".to_owned()), from: Some("2020-01-01T00:00:00Z".to_owned()), ..api::CostQuery::default() });
         "cost of a worker": api => api.cost(api::CostQuery { worker: Some("echo".to_owned()), ..api::CostQuery::default() });
         "cost of no run": api => api.cost(api::CostQuery { run: Some("x".to_owned()), ..api::CostQuery::default() });
+        "providers": api => api.providers();
+        "no call": api => api.call("call_9");
+        "a call by no id": api => api.call("x");
+        "search": api => api.search(api::SearchQuery { q: "ech".to_owned(), limit: None });
+        "search for nothing": api => api.search(api::SearchQuery::default());
+        "dead letters by error": api => api.dead_groups();
+        "count of runs to cancel": api => api.bulk_runs(api::BulkRuns {
+            action: api::RunAct::Cancel,
+            ids: None,
+            filter: Some(api::RunQuery::default()),
+            dry_run: true,
+            reason: None,
+        });
+        "a change of no tasks": api => api.bulk_tasks(api::BulkTasks {
+            action: api::TaskAct::Cancel,
+            ids: None,
+            filter: None,
+            dry_run: false,
+            reason: None,
+        });
         "cost per month": api => api.cost(api::CostQuery { per: Some("month".to_owned()), ..api::CostQuery::default() });
         "cost per worker": api => api.cost(api::CostQuery { per: Some("worker".to_owned()), ..api::CostQuery::default() });
         "cost from no time": api => api.cost(api::CostQuery { from: Some("x".to_owned()), ..api::CostQuery::default() });

@@ -38,10 +38,3 @@ export function settings(all: readonly Setting[], q: string): Setting[] {
   const rank = (one: Setting): number => (/default/i.test(one.origin) ? 1 : 0);
   return found.sort((a, b) => rank(a) - rank(b) || a.path.localeCompare(b.path));
 }
-
-export const LINKS: Record<string, { word: string; state: string; hint: string }> = {
-  ready: { word: "ready", state: "ok", hint: "It can be called." },
-  no_key: { word: "no key", state: "absent", hint: "No key is set for its provider." },
-  key_refused: { word: "key refused", state: "critical", hint: "The provider refused the key." },
-  offline: { word: "offline", state: "idle", hint: "Methods without a model answer, marked as degraded." },
-};

@@ -10,7 +10,6 @@ import { Meter } from "../../kit/text";
 import { Duration } from "../../kit/time";
 import { Config } from "./config";
 import { Doctor, Health } from "./health";
-import { Models } from "./models";
 
 function share(part: number | null | undefined, all: number | null | undefined): number | null {
   return part == null || !all ? null : part / all;
@@ -85,7 +84,6 @@ export function Page() {
         <Health />
         {own && mayOperate ? <Doctor /> : <RoleNote may="operate" to="ask the doctor" />}
       </Columns>
-      <Models />
       {own && mayAdminister ? <Config /> : <RoleNote may="administer" to="see the configuration" />}
     </Frame>
   );

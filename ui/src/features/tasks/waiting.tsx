@@ -82,7 +82,7 @@ function Lift({ of }: { of: Why }) {
     case "script":
       return link("/workers", {}, "See the workers");
     case "rate":
-      return link("/system", {}, "See the providers");
+      return link("/providers", {}, "See the providers");
     case "run":
       return (
         <Link to="/runs/$run" params={{ run: field("run") }} className={buttonClass("plain", true)}>

@@ -1,14 +1,14 @@
+import type { UseQueryResult } from "@tanstack/react-query";
 import type { Alias } from "../../api/paths";
-import { useGet } from "../../api/query";
+import type { Data } from "../../api/query";
 import { Mark, StateBadge } from "../../kit/badge";
-import { CopyAs } from "../../kit/copy";
 import { visible } from "../../kit/format";
 import { Card } from "../../kit/page";
 import { Empty, Loaded } from "../../kit/said";
 import { type Column, Table } from "../../kit/table";
 import { Duration } from "../../kit/time";
 import { LINKS } from "./model";
-import css from "./system.module.css";
+import css from "./providers.module.css";
 
 const COLUMNS: Column<Alias>[] = [
   {
@@ -64,18 +64,13 @@ const COLUMNS: Column<Alias>[] = [
 ];
 
 /** Names of models that workers use: what they lead to, and what holds them up. */
-export function Models() {
-  const providers = useGet("/api/v1/providers", undefined, { refetchInterval: 5_000 });
+export function Models({ report }: { report: UseQueryResult<Data<"/api/v1/providers">, unknown> }) {
   return (
-    <Card
-      title="Models"
-      flush
-      actions={<CopyAs recipe={{ method: "GET", path: "/api/v1/providers", cli: "config prices" }} />}
-    >
-      <Loaded of={providers} what="The models">
+    <Card title="Names that workers use" flush>
+      <Loaded of={report} what="The models">
         {(data) => (
           <Table
-            label="Models"
+            label="Names that workers use"
             columns={COLUMNS}
             rows={data.aliases}
             rowKey={(alias) => alias.name}
