@@ -17,6 +17,7 @@ use kapelle_workers::{
     schema::{Schema, object},
 };
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::{app::App, app_error::AppError, caller::Caller, reach::Home};
 
@@ -119,7 +120,19 @@ impl TrainingWorker {
         };
         // A further attempt of the request finds the training that an earlier one submitted.
         let key = format!("training_request/{}", ctx.task);
-        let training = app.submit_task(&by, given, Some(&key)).await.map_err(|error| match ctx.attempt {
+        let (told, training) = watch::channel(None);
+        let _guard = CancelWith { app: Arc::downgrade(&app), by: by.clone(), own, training };
+        // A cancelled request does not cut the submission off: its training would be nobody's.
+        let submission = tokio::spawn({
+            let (app, by) = (Arc::clone(&app), by.clone());
+            async move {
+                let submitted = app.submit_task(&by, given, Some(&key)).await;
+                told.send_replace(submitted.as_ref().ok().copied());
+                submitted
+            }
+        });
+        let submitted = submission.await.map_err(|error| TaskError::new(Category::Internal, error.to_string()))?;
+        let training = submitted.map_err(|error| match ctx.attempt {
             1 => refused(&error),
             // It was accepted before: its worker may come back a moment after a restart.
             _ => TaskError::new(Category::Unavailable, error.message),
@@ -127,7 +140,6 @@ impl TrainingWorker {
         if ctx.attempt > 1 {
             self.again(&app, &by, training, ctx.attempt).await?;
         }
-        let _guard = CancelWith { app: Arc::downgrade(&app), by: by.clone(), own, training };
         follow(&app, &by, training, Report { task: own, epoch: ctx.attempt, nonce: 0 }).await
     }
 
@@ -175,14 +187,16 @@ struct CancelWith {
     app: Weak<App>,
     by: Caller,
     own: TaskId,
-    training: TaskId,
+    /// The training, once it is submitted.
+    training: watch::Receiver<Option<TaskId>>,
 }
 
 impl Drop for CancelWith {
     fn drop(&mut self) {
         let (Some(app), Ok(runtime)) = (self.app.upgrade(), tokio::runtime::Handle::try_current()) else { return };
-        let (by, own, training) = (self.by.clone(), self.own, self.training);
+        let (by, own, mut training) = (self.by.clone(), self.own, self.training.clone());
         runtime.spawn(async move {
+            let Some(training) = training.wait_for(Option::is_some).await.ok().and_then(|found| *found) else { return };
             let Ok((request, _)) = app.task(&by, own, None).await else { return };
             if request.state == api::TaskState::Cancelled {
                 let reason = api::Reason { reason: Some(format!("its request {own} was cancelled")) };
