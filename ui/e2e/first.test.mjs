@@ -121,6 +121,7 @@ test("what a model has answered before a kill is replayed, and the page says tha
   await page.locator("header").getByText("succeeded").first().waitFor({ timeout: 60_000 });
   await open(`/runs/${id}?step=ask`);
   await page.getByText("replayed 1 and paid $0").waitFor();
+  await page.getByText("replayed 1, paid $0").waitFor();
   // Three calls, and the one that was under way when the server was killed.
   assert.equal(models.state.asked, 4);
 });

@@ -2,7 +2,7 @@
 
 use kapelle_api as api;
 use kapelle_core::Account;
-use kapelle_store::RunRow;
+use kapelle_store::{Replays, RunRow};
 
 use crate::{app::App, app_error::AppError, graph_view::strategy, to_api};
 
@@ -52,7 +52,7 @@ fn counted(app: &App, row: &RunRow, most: u32) -> Result<api::Run, AppError> {
         *shown.steps.of(to_api::state(state)) += steps;
     }
     (shown.steps_more, shown.degraded) = (totals.more, totals.degraded);
-    shown.replayed = reader.replayed(row.id, most)?;
+    shown.replayed = reader.replayed(Replays::Run(row.id, most))?;
     if let Some(book) = reader.account(row.tenant, &Account::Run(row.id), 0)? {
         (shown.cost_nanousd, shown.calls) = (book.spent.0, book.calls);
         (shown.input_tokens, shown.output_tokens) = (book.input, book.output);

@@ -8,7 +8,7 @@ use kapelle_core::{
     run::{RunEvent, RunStatus, StatusKind},
     task::{StateKind, Task, TaskState},
 };
-use kapelle_store::{AccessKey, ArtifactRow, AuditRow, CallRow, CallState, JournalEntry, Lane, RunRow, VersionRow};
+use kapelle_store::{AccessKey, ArtifactRow, AuditRow, JournalEntry, Lane, Replays, RunRow, VersionRow};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{app::App, app_error::AppError, secrets::hex, waiting};
@@ -154,21 +154,8 @@ pub(crate) fn single_task(app: &App, row: &Task) -> Result<api::Task, AppError> 
     if shown.started_at.is_none() && row.state.kind().is_terminal() {
         shown.started_at = shown.attempts.last().map(|attempt| attempt.started_at.clone());
     }
-    shown.replayed = replayed(app, row)?;
+    shown.replayed = app.reader().replayed(Replays::Task(row.id))?;
     Ok(shown)
-}
-
-/// Counts the calls that an earlier attempt or another task had paid for. These were given from elsewhere, or their
-/// answers were recorded before the last attempt began.
-fn replayed(app: &App, row: &Task) -> Result<u64, AppError> {
-    let filter = kapelle_store::CallFilter { task: Some(row.id), ..Default::default() };
-    let calls = app.reader().calls(row.tenant, &filter, kapelle_store::Page { before: None, most: 1_000 })?;
-    let newest = calls.iter().map(|call| call.epoch).max().unwrap_or(0);
-    let again = |call: &&CallRow| {
-        let before = call.epoch == newest && call.answer.is_some() && call.attempt < row.epoch;
-        call.state == CallState::Given || before
-    };
-    Ok(calls.iter().filter(again).count() as u64)
 }
 
 /// Converts a task with its output.

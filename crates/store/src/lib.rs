@@ -44,7 +44,7 @@ pub use ledger::{
 };
 pub use mem::{Fault, MemReader, MemStore};
 pub use memo::{MemoRow, MemoWrite};
-pub use progress::{Attention, ProgressReader, StepProgress, StepTotals};
+pub use progress::{Attention, ProgressReader, Replays, StepProgress, StepTotals};
 pub use rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter};
 pub use session::{EndedTask, SessionRow};
 pub use spending::{HOURS_KEPT_DAYS, Span, Spend, SpendFilter, SpendRow};

@@ -45,6 +45,15 @@ pub struct Attention {
     pub approvals: u64,
 }
 
+/// Tasks whose replayed calls are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replays {
+    /// One task.
+    Task(TaskId),
+    /// The first tasks of a run, at most that many.
+    Run(RunId, u32),
+}
+
 /// The progress of runs and tasks for readers.
 pub trait ProgressReader {
     /// Returns the rows of a run's steps, by scope and slot; of one scope if it is named.
@@ -56,8 +65,9 @@ pub trait ProgressReader {
     /// Counts the steps of a run, the first `most` of them by scope and slot.
     fn step_totals(&self, run: RunId, most: u32) -> Result<StepTotals, StoreError>;
 
-    /// Counts the calls of a run's tasks that were answered from elsewhere, of its first `most` tasks.
-    fn replayed(&self, run: RunId, most: u32) -> Result<u64, StoreError>;
+    /// Counts the calls of tasks that an earlier attempt or another task had paid for. They were answered from
+    /// elsewhere, or their answers were recorded in the newest replay epoch before the last attempt began.
+    fn replayed(&self, of: Replays) -> Result<u64, StoreError>;
 
     /// Returns the runs that a run of the tenant started, by id.
     fn children(&self, tenant: TenantId, run: RunId, most: u32) -> Result<Vec<RunId>, StoreError>;

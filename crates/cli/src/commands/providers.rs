@@ -67,10 +67,12 @@ fn models(report: &ProviderReport) -> impl Iterator<Item = (&Provider, &Provider
 
 fn alias(alias: &ModelAlias) -> Vec<String> {
     let links: Vec<&str> = alias.links.iter().map(|link| link.link.as_str()).collect();
+    let offline = alias.links.iter().any(|link| link.state == "offline");
+    let word = if offline { "offline" } else { "no answer" };
     let state = match (&alias.reason, alias.live) {
         (_, true) => paint(Tone::Good, "a model"),
-        (Some(reason), false) => paint(Tone::Dim, &format!("offline: {reason}")),
-        (None, false) => paint(Tone::Dim, "offline"),
+        (Some(reason), false) => paint(Tone::Dim, &format!("{word}: {reason}")),
+        (None, false) => paint(Tone::Dim, word),
     };
     vec![alias.name.clone(), state, links.join(", ")]
 }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use kapelle_core::{
-    Account, CallId, Money, Name, Payload, RunId, TaskId, TenantId, Timestamp,
+    Account, CallId, Money, Name, Payload, PayloadId, RunId, TaskId, TenantId, Timestamp,
     run::{Parent, ScopeId, Slot},
     task::{Origin, StateKind, Task, TaskState},
     worker::Provenance,
 };
 
 use super::{Rig, fixtures::*, on_every_store};
-use crate::{Batch, CallRow, CallState, CallWrite, Lane, LedgerWrites, StepTotals};
+use crate::{Batch, CallAnswer, CallRow, CallState, CallWrite, Lane, LedgerWrites, PayloadBody, Replays, StepTotals};
 
 on_every_store! {
     rows_of_a_run_are_found_by_scope_and_path,
     steps_are_counted_by_state_with_degraded_ones,
+    answers_that_a_later_attempt_was_given_count_for_the_task_and_for_its_run,
     a_run_knows_what_it_started,
     ready_tasks_before_one_are_counted,
 }
@@ -96,9 +97,46 @@ fn steps_are_counted_by_state_with_degraded_ones(mut rig: Rig) {
     };
     let calls = vec![call(1, 1, CallState::Given), call(2, 1, CallState::Open), call(3, 4, CallState::Given)];
     rig.done(&Batch { ledger: LedgerWrites { calls, ..LedgerWrites::default() }, ..Batch::default() });
-    assert_eq!(rig.reader.replayed(RunId(1), 100).unwrap(), 2);
-    assert_eq!(rig.reader.replayed(RunId(1), 1).unwrap(), 1);
-    assert_eq!(rig.reader.replayed(RunId(2), 100).unwrap(), 0);
+    assert_eq!(rig.reader.replayed(Replays::Run(RunId(1), 100)).unwrap(), 2);
+    assert_eq!(rig.reader.replayed(Replays::Run(RunId(1), 1)).unwrap(), 1);
+    assert_eq!(rig.reader.replayed(Replays::Run(RunId(2), 100)).unwrap(), 0);
+}
+
+fn answers_that_a_later_attempt_was_given_count_for_the_task_and_for_its_run(mut rig: Rig) {
+    rig.done(&with_runs(&[run(1, 1)]));
+    let later = Task { epoch: 2, ..step(1, 1, 0) };
+    rig.add(&[later, step(2, 1, 1)]);
+    let call = |id: i64, task: i64, attempt: u32, epoch: u64| {
+        CallWrite::New(Box::new(CallRow {
+            id: CallId(id),
+            tenant: ONE,
+            task: Some(TaskId(task)),
+            attempt,
+            run: Some(RunId(1)),
+            epoch,
+            payer: vec![Account::Day],
+            operation: Arc::from("chat/completions"),
+            provider: Arc::from("p"),
+            model: Arc::from("m"),
+            fingerprint: [7; 32],
+            state: CallState::Charged,
+            reserved: Money(5),
+            cost: Money(5),
+            input: 0,
+            output: 0,
+            at: Timestamp(id),
+            ended_at: None,
+            request_id: None,
+            answer: Some(CallAnswer { payload: PayloadId(id), meta: Arc::from("{}") }),
+        }))
+    };
+    // Before the last attempt; by the last attempt; in an earlier epoch; of a task with one attempt.
+    let calls = vec![call(1, 1, 1, 1), call(2, 1, 2, 1), call(3, 1, 1, 0), call(4, 2, 1, 0)];
+    let payloads = (1..=4).map(|id| (PayloadId(id), PayloadBody::Bytes(Arc::from(&b"{}"[..])))).collect();
+    rig.done(&Batch { payloads, ledger: LedgerWrites { calls, ..LedgerWrites::default() }, ..Batch::default() });
+    let of = |task: i64| rig.reader.replayed(Replays::Task(TaskId(task))).unwrap();
+    assert_eq!((of(1), of(2), of(3)), (1, 0, 0));
+    assert_eq!(rig.reader.replayed(Replays::Run(RunId(1), 100)).unwrap(), 1, "as many as its tasks");
 }
 
 fn a_run_knows_what_it_started(mut rig: Rig) {

@@ -54,11 +54,12 @@ impl LedgerRows {
         }
     }
 
-    /// Counts the calls of these tasks that were answered from elsewhere.
-    pub fn given_to(&self, tasks: &[TaskId]) -> u64 {
-        let given =
-            |row: &&CallRow| row.state == CallState::Given && row.task.is_some_and(|task| tasks.contains(&task));
-        self.calls.values().filter(given).count() as u64
+    /// Counts the calls of a task that an earlier attempt or another task had paid for.
+    pub fn replayed_to(&self, task: &Task) -> u64 {
+        let own = || self.calls.values().filter(|row| row.task == Some(task.id));
+        let newest = own().map(|row| row.epoch).max();
+        let before = |row: &&CallRow| Some(row.epoch) == newest && row.answer.is_some() && row.attempt < task.epoch;
+        own().filter(|row| row.state == CallState::Given || before(row)).count() as u64
     }
 
     /// Writes checked changes.

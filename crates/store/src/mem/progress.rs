@@ -12,7 +12,7 @@ use super::reader::MemReader;
 use crate::{
     contract::Lane,
     error::StoreError,
-    progress::{Attention, ProgressReader, StepProgress, StepTotals},
+    progress::{Attention, ProgressReader, Replays, StepProgress, StepTotals},
 };
 
 impl ProgressReader for MemReader {
@@ -51,10 +51,16 @@ impl ProgressReader for MemReader {
         Ok(totals)
     }
 
-    fn replayed(&self, run: RunId, most: u32) -> Result<u64, StoreError> {
-        let rows = self.step_progress(run, None)?;
-        let tasks: Vec<TaskId> = rows.iter().take(most as usize).map(|row| row.task).collect();
-        Ok(self.state().ledger.given_to(&tasks))
+    fn replayed(&self, of: Replays) -> Result<u64, StoreError> {
+        let tasks: Vec<TaskId> = match of {
+            Replays::Task(task) => vec![task],
+            Replays::Run(run, most) => {
+                self.step_progress(run, None)?.iter().take(most as usize).map(|row| row.task).collect()
+            }
+        };
+        let state = self.state();
+        let rows = tasks.iter().filter_map(|task| state.tasks.get(task));
+        Ok(rows.map(|task| state.ledger.replayed_to(task)).sum())
     }
 
     fn children(&self, tenant: TenantId, run: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     contract::Lane,
-    progress::{Attention, StepProgress, StepTotals},
+    progress::{Attention, Replays, StepProgress, StepTotals},
 };
 
 /// Returns the rows of a run's steps, by scope and slot; of one scope if it is named.
@@ -69,13 +69,21 @@ pub(super) fn totals(conn: &Connection, run: RunId, most: u32) -> Sql<StepTotals
     Ok(totals)
 }
 
-/// Counts the calls of a run's tasks that were answered from elsewhere, of its first `most` tasks.
-pub(super) fn replayed(conn: &Connection, run: RunId, most: u32) -> Sql<u64> {
-    let mut query = conn.prepare_cached(
-        "SELECT count(*) FROM model_call WHERE state = 4 \
-         AND task IN (SELECT id FROM task INDEXED BY task_step WHERE run = ?1 LIMIT ?2)",
-    )?;
-    Ok(query.query_row((run.0, most), |row| row.get::<_, i64>(0))?.cast_unsigned())
+/// Counts the calls of tasks that an earlier attempt or another task had paid for.
+pub(super) fn replayed(conn: &Connection, of: Replays) -> Sql<u64> {
+    let (tasks, id, most) = match of {
+        Replays::Task(task) => ("SELECT id, epoch FROM task WHERE id = ?1 LIMIT ?2", task.0, 1),
+        Replays::Run(run, most) => {
+            ("SELECT id, epoch FROM task INDEXED BY task_step WHERE run = ?1 LIMIT ?2", run.0, most)
+        }
+    };
+    let sql = format!(
+        "SELECT count(*) FROM ({tasks}) AS task CROSS JOIN model_call AS call ON call.task = task.id \
+         WHERE call.state = 4 OR (call.answer_id IS NOT NULL AND call.attempt < task.epoch \
+         AND call.epoch = (SELECT max(newer.epoch) FROM model_call AS newer WHERE newer.task = task.id))"
+    );
+    let mut query = conn.prepare_cached(&sql)?;
+    Ok(query.query_row((id, most), |row| row.get::<_, i64>(0))?.cast_unsigned())
 }
 
 /// Returns the runs that a run started, by id.

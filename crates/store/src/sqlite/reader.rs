@@ -22,7 +22,7 @@ use crate::{
     hosted::{ArtifactRow, GivenRow, HostWorkerRow},
     ledger::{AccountRow, BudgetRow, CallFilter, CallRow, LedgerReader},
     memo::MemoRow,
-    progress::{Attention, ProgressReader, StepProgress, StepTotals},
+    progress::{Attention, ProgressReader, Replays, StepProgress, StepTotals},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     session::SessionRow,
     spending::{SpendFilter, SpendRow},
@@ -239,8 +239,8 @@ impl ProgressReader for SqliteReader {
         self.pool.query(|conn, _| progress::totals(conn, run, most))
     }
 
-    fn replayed(&self, run: RunId, most: u32) -> Result<u64, StoreError> {
-        self.pool.query(|conn, _| progress::replayed(conn, run, most))
+    fn replayed(&self, of: Replays) -> Result<u64, StoreError> {
+        self.pool.query(|conn, _| progress::replayed(conn, of))
     }
 
     fn children(&self, tenant: TenantId, run: RunId, most: u32) -> Result<Vec<RunId>, StoreError> {
