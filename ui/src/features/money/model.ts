@@ -1,20 +1,21 @@
 // Spending: which budget is tightest, whether the books balance, where a row leads. Pure.
 import type { CostRow, Schema } from "../../api/paths";
+import { choices } from "../../kit/choice";
 
 export type Budget = Schema<"Budget">;
 
 /** Ways to divide spending, each with its word. */
-export const BY = [
-  { id: "worker", name: "Worker" },
-  { id: "run", name: "Run" },
-  { id: "task", name: "Task" },
-  { id: "model", name: "Model" },
-  { id: "provider", name: "Provider" },
-  { id: "queue", name: "Queue" },
-  { id: "key", name: "Key" },
-  { id: "day", name: "Day" },
-  { id: "tenant", name: "Tenant" },
-] as const;
+export const BY = choices({
+  worker: "Worker",
+  run: "Run",
+  task: "Task",
+  model: "Model",
+  provider: "Provider",
+  queue: "Queue",
+  key: "Key",
+  day: "Day",
+  tenant: "Tenant",
+});
 export type By = (typeof BY)[number]["id"];
 
 export type Tight = Budget & { left: number; share: number };

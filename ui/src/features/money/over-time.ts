@@ -1,5 +1,6 @@
 // Spending over time: the ranges of the page, and what a chart of stacked bars shows. Pure.
 import type { Data } from "../../api/query";
+import { choices } from "../../kit/choice";
 import { count, money } from "../../kit/format";
 
 export type Report = Data<"/api/v1/cost">;
@@ -24,11 +25,11 @@ export function queryOf(range: Range, now: number): { per?: string; from?: strin
 }
 
 /** What bars measure. */
-export const METRICS = [
-  { id: "cost", name: "Cost" },
-  { id: "calls", name: "Calls" },
-  { id: "tokens", name: "Tokens" },
-] as const;
+export const METRICS = choices({
+  cost: "Cost",
+  calls: "Calls",
+  tokens: "Tokens",
+});
 export type Metric = (typeof METRICS)[number]["id"];
 
 export function amountOf(metric: Metric, sums: Sums): number {

@@ -92,6 +92,7 @@ export function Page() {
   const rows = report.data?.rows ?? [];
   const all = report.data?.total.cost_nanousd ?? 0;
   const drawn = report.data?.per === range.per ? report.data : undefined;
+  const silent = drawn !== undefined && drawn.total.calls + drawn.total.given_calls === 0;
   const today = counts?.today;
   return (
     <Frame
@@ -118,17 +119,17 @@ export function Page() {
         <Grow />
         <Tabs small label="Divided by" value={by} onChange={setBy} tabs={BY} />
       </Toolbar>
-      {range.per && (
+      {range.per && !silent && (
         <Card
           title="Over time"
           actions={<Tabs small label="Measured in" value={metric} onChange={setMetric} tabs={METRICS} />}
         >
           <Loaded of={report} what="The spending">
             {() =>
-              drawn && drawn.total.calls + drawn.total.given_calls > 0 ? (
+              drawn ? (
                 <Chart report={drawn} range={range} metric={metric} divided={!UNDIVIDED.has(by)} by={by} />
               ) : (
-                <p className="muted">{drawn ? `No model was called in ${range.words}.` : "Loading"}</p>
+                <p className="muted">Loading</p>
               )
             }
           </Loaded>

@@ -1,5 +1,5 @@
 // What the page Providers says of keys, circuits and rates. Pure.
-import type { Schema } from "../../api/paths";
+import type { Alias, Schema } from "../../api/paths";
 import { count, duration } from "../../kit/format";
 
 export type Provider = Schema<"Provider">;
@@ -9,7 +9,7 @@ export type Row = Model & { provider: Provider };
 /** States of keys and links. */
 export const LINKS: Record<string, { word: string; state: string; hint: string }> = {
   ready: { word: "ready", state: "ok", hint: "It can be called." },
-  no_key: { word: "no key", state: "absent", hint: "No key is set for its provider." },
+  no_key: { word: "no key", state: "-", hint: "No key is set for its provider." },
   key_refused: { word: "key refused", state: "critical", hint: "The provider refused the key." },
   offline: { word: "offline", state: "idle", hint: "Methods without a model answer, marked as degraded." },
 };
@@ -44,6 +44,14 @@ export function standing({ provider, ...model }: Row): Standing {
   }
 }
 
+/** What a name of a model leads to now: a model, offline methods, or nothing that answers. */
+export function answers(alias: Pick<Alias, "live" | "links">): Standing {
+  if (alias.live) return { state: "ok", word: "a model", hint: "" };
+  return alias.links.some((link) => link.state === "offline")
+    ? { state: "idle", word: "offline", hint: "Methods without a model answer, marked as degraded." }
+    : { state: "-", word: "no answer", hint: "Its calls fail until a key is set." };
+}
+
 /** Calls in the last minutes. */
 export function asked(model: Model): number {
   return model.recent_answered + model.recent_failed + model.recent_refused;
@@ -61,7 +69,7 @@ export function leftWords(left: number | null | undefined, limit: number | null 
   return limit == null ? count(left) : `${count(left)} of ${count(limit)}`;
 }
 
-const RANK: Record<string, number> = { critical: 0, held: 1, retrying: 1, absent: 2 };
+const RANK: Record<string, number> = { critical: 0, held: 1, retrying: 1 };
 
 /** Models of all providers, those in trouble first, then the most called. */
 export function rowsOf(providers: readonly Provider[]): Row[] {

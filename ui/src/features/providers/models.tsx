@@ -7,7 +7,7 @@ import { Card } from "../../kit/page";
 import { Empty, Loaded } from "../../kit/said";
 import { type Column, Table } from "../../kit/table";
 import { Duration } from "../../kit/time";
-import { LINKS } from "./model";
+import { answers, LINKS } from "./model";
 import css from "./providers.module.css";
 
 const COLUMNS: Column<Alias>[] = [
@@ -23,7 +23,14 @@ const COLUMNS: Column<Alias>[] = [
     head: "State",
     width: "110px",
     phone: "plain",
-    cell: (alias) => <StateBadge state={alias.live ? "ok" : "idle"} word={alias.live ? "a model" : "offline"} />,
+    cell: (alias) => {
+      const { state, word, hint } = answers(alias);
+      return (
+        <span title={hint}>
+          <StateBadge state={state} word={word} />
+        </span>
+      );
+    },
   },
   {
     key: "links",
@@ -58,7 +65,7 @@ const COLUMNS: Column<Alias>[] = [
           {visible(alias.limited_by)}, next in <Duration ms={alias.rate_wait_ms} />
         </span>
       ) : (
-        <span className="muted">free</span>
+        <span className="muted">not used up</span>
       ),
   },
 ];

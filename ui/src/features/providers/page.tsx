@@ -104,7 +104,7 @@ const COLUMNS = (minutes: number): Column<Row>[] => [
           <span className={css.message}>{visible(row.last_error.message ?? "The call was another tenant's.")}</span>
         </span>
       ) : (
-        <span className="muted">none since the start</span>
+        <span className="muted">no error since the start</span>
       ),
   },
 ];

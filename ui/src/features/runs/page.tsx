@@ -5,6 +5,7 @@ import { useGet } from "../../api/query";
 import { useChoice } from "../../app/use-choice";
 import { useFilters, useParam } from "../../app/use-filters";
 import { Mark, StateBadge } from "../../kit/badge";
+import { choices } from "../../kit/choice";
 import { CountsWords } from "../../kit/counts";
 import { count, visible } from "../../kit/format";
 import { Card, Columns, Facts, Page as Frame, Stat, Stats } from "../../kit/page";
@@ -24,16 +25,16 @@ import { Steps } from "./steps";
 import { Texts } from "./texts";
 import { useGraph, useRun, useRunStore, useTree } from "./use-run";
 
-const VIEWS = [
-  { id: "outline", name: "Outline" },
-  { id: "graph", name: "Graph" },
-  { id: "journal", name: "Journal" },
-  { id: "calls", name: "Calls" },
-  { id: "logs", name: "Logs" },
-  { id: "text", name: "Text" },
-  { id: "values", name: "Input and output" },
-  { id: "compare", name: "Compare" },
-] as const;
+const VIEWS = choices({
+  outline: "Outline",
+  graph: "Graph",
+  journal: "Journal",
+  calls: "Calls",
+  logs: "Logs",
+  text: "Text",
+  values: "Input and output",
+  compare: "Compare",
+});
 
 function Figures({ run }: { run: Run }) {
   const steps = run.steps ?? {};

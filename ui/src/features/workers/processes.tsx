@@ -1,4 +1,3 @@
-import { RotateCcw } from "lucide-react";
 import { useState } from "react";
 import { api, unwrap } from "../../api/client";
 import type { Uses } from "../../api/paths";
@@ -12,10 +11,10 @@ import { Card } from "../../kit/page";
 import { type Column, Table } from "../../kit/table";
 import { Duration, Time } from "../../kit/time";
 import type { Script } from "./model";
+import { READ, Restart } from "./restart";
 import css from "./workers.module.css";
 
 type Process = Script["processes"][number] & Uses;
-const READ = ["/api/v1/workers/status", "/api/v1/scripts"];
 
 const COLUMNS: Column<Process>[] = [
   { key: "id", head: "Process", width: "minmax(110px, 1fr)", phone: "wide", cell: (one) => <code>{one.id}</code> },
@@ -85,7 +84,6 @@ function Scale({ script }: { script: Script }) {
 
 /** The processes of a script, with what they use of the machine. */
 export function Processes({ script }: { script: Script }) {
-  const { busy, act } = useAct(...READ);
   const system = useGet("/api/v1/system", undefined, { refetchInterval: 5_000 });
   const rows = script.processes.map((process): Process => {
     const uses = system.data?.scripts.find((one) => one.id === process.id || one.pid === process.pid);
@@ -99,26 +97,7 @@ export function Processes({ script }: { script: Script }) {
         script.standing === "started" && (
           <>
             <Scale key={script.processes.length} script={script} />
-            <Button
-              may="operate"
-              icon={RotateCcw}
-              busy={busy !== null}
-              onClick={() =>
-                void act(
-                  "restart",
-                  () =>
-                    unwrap(
-                      api.POST("/api/v1/scripts/{id}/restart", {
-                        params: { path: { id: script.id } },
-                        body: { reason: "by hand, in the console" },
-                      }),
-                    ),
-                  `${visible(script.name)} is restarted`,
-                )
-              }
-            >
-              Restart
-            </Button>
+            <Restart script={script} />
           </>
         )
       }

@@ -1,43 +1,13 @@
 import { Link } from "@tanstack/react-router";
-import { FileCode, RotateCcw, TriangleAlert } from "lucide-react";
-import { api, unwrap } from "../../api/client";
+import { FileCode, TriangleAlert } from "lucide-react";
 import { useGet } from "../../api/query";
-import { useAct } from "../../kit/act";
 import { StateBadge } from "../../kit/badge";
-import { Button } from "../../kit/button";
 import { bytes, visible } from "../../kit/format";
 import { Command, Empty } from "../../kit/said";
 import { type Column, Table } from "../../kit/table";
 import { inCare, mends, reasonOf, type Script } from "./model";
+import { Restart } from "./restart";
 import css from "./workers.module.css";
-
-function Restart({ script }: { script: Script }) {
-  const { busy, act } = useAct("/api/v1/workers/status", "/api/v1/scripts");
-  if (script.standing !== "started") return null;
-  return (
-    <Button
-      small
-      may="operate"
-      icon={RotateCcw}
-      busy={busy !== null}
-      onClick={() =>
-        void act(
-          "restart",
-          () =>
-            unwrap(
-              api.POST("/api/v1/scripts/{id}/restart", {
-                params: { path: { id: script.id } },
-                body: { reason: "by hand, in the console" },
-              }),
-            ),
-          `${visible(script.name)} is restarted`,
-        )
-      }
-    >
-      Restart
-    </Button>
-  );
-}
 
 /** Why a script does not run or needs a look, and the command that mends it. */
 export function ScriptCare({ script }: { script: Script }) {
@@ -111,7 +81,7 @@ function columns(memory: ReadonlyMap<string, number>): Column<Script>[] {
       phone: "wide",
       cell: (script) => <ScriptCare script={script} />,
     },
-    { key: "acts", head: "", width: "108px", phone: "plain", cell: (script) => <Restart script={script} /> },
+    { key: "acts", head: "", width: "108px", phone: "plain", cell: (script) => <Restart script={script} small /> },
   ];
 }
 

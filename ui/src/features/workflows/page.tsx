@@ -7,6 +7,7 @@ import { useChoice } from "../../app/use-choice";
 import { useFilters, useParam } from "../../app/use-filters";
 import { Mark, StateBadge } from "../../kit/badge";
 import { Button } from "../../kit/button";
+import { choices } from "../../kit/choice";
 import { CopyAs } from "../../kit/copy";
 import { Pick } from "../../kit/fields";
 import { visible } from "../../kit/format";
@@ -21,12 +22,12 @@ import { StartRun } from "./start";
 import { Versions } from "./versions";
 
 const GraphView = lazy(() => import("../runs/graph"));
-const VIEWS = [
-  { id: "graph", name: "Graph" },
-  { id: "text", name: "Text" },
-  { id: "versions", name: "Versions" },
-  { id: "runs", name: "Runs" },
-] as const;
+const VIEWS = choices({
+  graph: "Graph",
+  text: "Text",
+  versions: "Versions",
+  runs: "Runs",
+});
 
 const RUNS: Column<Run>[] = [
   {
