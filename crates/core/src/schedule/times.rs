@@ -1,8 +1,9 @@
 //! Schedules: after a span, or at the times of a `cron` line.
 //!
 //! The line has five fields (minute, hour, day of the month, month, day of the week) of numbers, names, `*`, lists,
-//! ranges and steps, or is one of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. When both days are given, a
-//! match of one is enough, as in `cron`. Times are UTC, so every time comes exactly once.
+//! ranges and steps, six with a field for seconds in front, or is one of `@hourly`, `@daily`, `@weekly`, `@monthly`,
+//! `@yearly`. When both days are given, a match of one is enough, as in `cron`. The clock here has no zones, so every
+//! time comes exactly once.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -11,8 +12,9 @@ use crate::time::{DurationMs, Timestamp};
 /// Names of months and days, each in the order of their numbers.
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+const SECOND_MS: i64 = 1_000;
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+const DAY_MS: i64 = DAY_SECONDS * SECOND_MS;
 /// Longest distance to a 29th of February, in days.
 const DAYS_MAX: i64 = 8 * 366 + 1;
 /// Shortest span; a shorter one would be a busy loop.
@@ -27,9 +29,10 @@ pub enum Schedule {
     At(Times),
 }
 
-/// Minutes of a `cron` line, as sets of bits.
+/// Times of a `cron` line, as sets of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
+    seconds: u64,
     minutes: u64,
     hours: u64,
     days: u64,
@@ -37,6 +40,8 @@ pub struct Times {
     weekdays: u64,
     /// Whether both days are given, so that a match of one is enough.
     either: bool,
+    /// Whether the hour is given, so that the line names times of the day and not a beat.
+    of_day: bool,
 }
 
 /// Error of a schedule that could not be read.
@@ -50,6 +55,12 @@ impl fmt::Display for ScheduleError {
 }
 
 impl std::error::Error for ScheduleError {}
+
+impl ScheduleError {
+    pub(super) fn new(what: String) -> ScheduleError {
+        ScheduleError(what)
+    }
+}
 
 impl Schedule {
     /// Reads `15m`, `every 15m`, `*/5 9-17 * * mon-fri` or `@daily`.
@@ -94,11 +105,16 @@ impl Times {
             ["@yearly" | "@annually"] => "0 0 1 1 *".split(' ').collect(),
             words => words.to_vec(),
         };
-        let [minute, hour, day, month, weekday] = fields.as_slice() else {
+        let (second, fields) = match fields.as_slice() {
+            [second, fields @ ..] if fields.len() == 5 => (*second, fields),
+            fields => ("0", fields),
+        };
+        let [minute, hour, day, month, weekday] = fields else {
             return Err(ScheduleError(format!("`{}` is not a schedule", shown(text))));
         };
         let weekdays = field("day of the week", weekday, 0..=7, &DAYS)?;
         let times = Times {
+            seconds: field("second", second, 0..=59, &[])?,
             minutes: field("minute", minute, 0..=59, &[])?,
             hours: field("hour", hour, 0..=23, &[])?,
             days: field("day of the month", day, 1..=31, &[])?,
@@ -106,6 +122,7 @@ impl Times {
             // Sunday is 0 and 7.
             weekdays: (weekdays | weekdays >> 7) & 0x7f,
             either: !day.starts_with('*') && !weekday.starts_with('*'),
+            of_day: !hour.starts_with('*'),
         };
         match times.after(Timestamp(0)) {
             Some(_) => Ok(times),
@@ -113,20 +130,45 @@ impl Times {
         }
     }
 
-    fn after(&self, last: Timestamp) -> Option<Timestamp> {
-        let from = last.0.div_euclid(MINUTE_MS).checked_add(1)?.checked_mul(MINUTE_MS)?;
-        let (first, mut at) = (from.div_euclid(DAY_MS), from.rem_euclid(DAY_MS) / MINUTE_MS);
+    /// Returns the first time after that one on a clock without zones; `None` at the end of time.
+    #[must_use]
+    pub fn after(&self, last: Timestamp) -> Option<Timestamp> {
+        let from = last.0.div_euclid(SECOND_MS).checked_add(1)?;
+        let (first, mut at) = (from.div_euclid(DAY_SECONDS), from.rem_euclid(DAY_SECONDS));
         for day in first..first.checked_add(DAYS_MAX)? {
-            if self.has_day(day) {
-                let wanted =
-                    (at..24 * 60).find(|minute| has(self.hours, minute / 60) && has(self.minutes, minute % 60));
-                if let Some(minute) = wanted {
-                    return day.checked_mul(DAY_MS)?.checked_add(minute * MINUTE_MS).map(Timestamp);
-                }
+            if self.has_day(day)
+                && let Some(second) = self.in_day(at)
+            {
+                return day.checked_mul(DAY_MS)?.checked_add(second * SECOND_MS).map(Timestamp);
             }
             at = 0;
         }
         None
+    }
+
+    /// Tells whether the line names times of the day (`30 2 * * *`) and not a beat (`*/5 * * * *`).
+    #[must_use]
+    pub fn is_of_day(&self) -> bool {
+        self.of_day
+    }
+
+    /// Returns the first second of a day that matches, from `at` on.
+    fn in_day(&self, at: i64) -> Option<i64> {
+        let (hour, minute, second) = (at / 3_600, at / 60 % 60, at % 60);
+        let in_minute = |hour: i64, minute: i64, from: i64| {
+            next(self.seconds, from).filter(|second| *second < 60).map(|second| (hour * 60 + minute) * 60 + second)
+        };
+        if has(self.hours, hour) {
+            if has(self.minutes, minute)
+                && let Some(found) = in_minute(hour, minute, second)
+            {
+                return Some(found);
+            }
+            if let Some(minute) = next(self.minutes, minute + 1) {
+                return in_minute(hour, minute, 0);
+            }
+        }
+        in_minute(next(self.hours, hour + 1)?, next(self.minutes, 0)?, 0)
     }
 
     /// Tells whether a day, counted from 1970-01-01, matches.
@@ -141,6 +183,12 @@ impl Times {
 
 fn has(set: u64, number: i64) -> bool {
     (0..64).contains(&number) && set >> number & 1 == 1
+}
+
+/// Returns the first number of a set from `from` on.
+fn next(set: u64, from: i64) -> Option<i64> {
+    let rest = u32::try_from(from).ok().and_then(|from| u64::MAX.checked_shl(from)).unwrap_or(0) & set;
+    (rest != 0).then(|| i64::from(rest.trailing_zeros()))
 }
 
 /// Returns month and day of the month of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`.
@@ -201,6 +249,8 @@ mod tests {
         Schedule::parse(text).unwrap().after(Timestamp(from)).0
     }
 
+    const MINUTE_MS: i64 = 60_000;
+
     /// Returns minutes since the last full one.
     fn minutes(text: &str) -> i64 {
         (next(text, NOW) - NOW.div_euclid(MINUTE_MS) * MINUTE_MS) / MINUTE_MS
@@ -229,6 +279,10 @@ mod tests {
         ] {
             assert_eq!(minutes(line), wanted, "{line}");
         }
+        // Six fields begin with the seconds.
+        assert_eq!(next("*/10 * * * * *", NOW), NOW + 6_500);
+        assert_eq!(next("5,24 46 19 * * *", NOW), NOW + 500);
+        assert_eq!(next("5 46 19 * * *", NOW), NOW - 18_500 + DAY_MS);
         // 2028-02-29.
         assert_eq!(next("0 0 29 2 *", NOW), 1_835_395_200_000);
         assert_eq!(next("0 0 29 2 *", 951_782_400_000 - 1), 951_782_400_000, "2000 was a leap year");
@@ -247,6 +301,7 @@ mod tests {
             ("*/0 * * * *", "`*/0` is not a minute"),
             ("9-5 * * * *", "`9-5` is not a minute"),
             ("0 0 31 2 *", "never comes"),
+            ("61 * * * * *", "`61` is not a second; expected 0 to 59"),
             ("@sometimes", "is not a schedule"),
         ] {
             let error = Schedule::parse(text).unwrap_err().to_string();
