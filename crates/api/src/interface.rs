@@ -6,13 +6,14 @@ use std::{future::Future, pin::Pin};
 #[cfg(feature = "client")]
 use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
-    Answer, ApprovalList, ArtifactPage, AuditPage, AuditQuery, BatchSubmitted, Budget, BudgetList, BudgetReset,
-    BulkResult, BulkRuns, BulkTasks, CallAnswered, CallPage, CallQuery, ClientError, CostQuery, CostReport, DeadGroups,
-    DeadQuery, DiffQuery, Explanation, Forgotten, JournalPage, JournalQuery, Key, KeyCreated, KeyList, LogLines,
-    NewKey, Paging, Paused, ProviderReport, Publish, QueueList, Reason, Rerun, ResetBudget, Restarted, Rollback, Run,
-    RunPage, RunQuery, Scale, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget, Signal, StartRun,
-    StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery, TokenRotated, Version,
-    VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
+    Answer, ApprovalList, ArtifactPage, AuditPage, AuditQuery, BackfillRange, Backfilled, BatchSubmitted, Budget,
+    BudgetList, BudgetReset, BulkResult, BulkRuns, BulkTasks, CallAnswered, CallPage, CallQuery, ClientError,
+    CostQuery, CostReport, DeadGroups, DeadQuery, DiffQuery, Explanation, Fire, Forgotten, JournalPage, JournalQuery,
+    Key, KeyCreated, KeyList, LogLines, NewKey, NewSchedule, NextFires, NextQuery, Paging, Paused, ProviderReport,
+    Publish, QueueList, Reason, Rerun, ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale, Schedule,
+    ScheduleDeleted, SchedulePage, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget, Signal,
+    StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery, TokenRotated,
+    Version, VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
 };
 
 /// The pending answer of a use case.
@@ -174,6 +175,33 @@ interface! {
     /// Deletes a version that has no runs.
     fn delete_version(name: &'a str, number: u32) -> VersionDeleted
         = client path => client.delete(&path.of("/api/v1/workflows").at(name).at(&number.to_string()));
+
+    /// Returns schedules by name.
+    fn schedules(page: Paging) -> SchedulePage
+        = client path => client.get(&path.of("/api/v1/schedules").query(&page));
+    /// Returns a schedule with its last fires.
+    fn schedule(name: &'a str) -> Schedule = client path => client.get(&path.of("/api/v1/schedules").at(name));
+    /// Makes a schedule.
+    fn create_schedule(request: NewSchedule) -> Schedule
+        = client path => client.post(&path.of("/api/v1/schedules"), &request);
+    /// Pauses a schedule: nothing is fired until it is resumed.
+    fn pause_schedule(name: &'a str, why: Reason) -> Schedule
+        = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/pause"), &why);
+    /// Resumes a schedule. The times that passed are not fired.
+    fn resume_schedule(name: &'a str, why: Reason) -> Schedule
+        = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/resume"), &why);
+    /// Deletes a schedule. Its runs and tasks continue.
+    fn delete_schedule(name: &'a str) -> ScheduleDeleted
+        = client path => client.delete(&path.of("/api/v1/schedules").at(name));
+    /// Returns the next times of a schedule.
+    fn next_fires(name: &'a str, query: NextQuery) -> NextFires
+        = client path => client.get(&path.of("/api/v1/schedules").at(name).of("/next").query(&query));
+    /// Fires a schedule now, whatever its times.
+    fn fire_schedule(name: &'a str) -> Fire
+        = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/fire"), &Nothing {});
+    /// Fires the times of a past range that were not started, one after another.
+    fn backfill_schedule(name: &'a str, range: BackfillRange) -> Backfilled
+        = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/backfill"), &range);
 
     /// Returns budgets, and what is spent of them.
     fn budgets() -> BudgetList = client path => client.get(&path.of("/api/v1/budgets"));

@@ -30,6 +30,7 @@ mod queue;
 mod request_path;
 mod results;
 mod run;
+mod schedule;
 mod script;
 mod series;
 mod session;
@@ -86,14 +87,17 @@ pub use run::{
     Answer, Approval, ApprovalList, JournalEntry, JournalPage, LinkAnswer, LinkAnswered, Rerun, Run, RunCounts,
     RunPage, RunParent, Signal, StartRun, StartedRun, StepList,
 };
+pub use schedule::{
+    BackfillRange, Backfilled, Fire, NewSchedule, NextFires, NextQuery, Schedule, ScheduleDeleted, SchedulePage,
+};
 pub use script::{LogLine, LogLines, Restarted, Scale, Script, ScriptExit, ScriptList, ScriptProcess};
 pub use series::{
     DiskUse, MachineUse, ProcessUse, ScriptUse, Series, SeriesMark, SeriesQuery, SeriesReport, SeriesUnit, SystemReport,
 };
 pub use session::{Me, OpenSession, SessionCode, SessionEnded, SessionStarted};
 pub use state::{
-    CallState, HealthStatus, LiveKind, ProcessState, Right, Role, RunState, ScriptMode, ScriptStanding, TaskState,
-    WorkerSource, WorkerState,
+    CallState, CatchUp, FireKind, FireState, HealthStatus, LiveKind, Overlap, ProcessState, Right, Role, RunState,
+    ScriptMode, ScriptStanding, TaskState, WorkerSource, WorkerState,
 };
 #[cfg(feature = "client")]
 pub use stream::{EventStream, Told};

@@ -41,6 +41,52 @@ macro_rules! words {
 }
 
 words! {
+    /// Rule of a schedule for times that were missed, because no server ran or the clock jumped.
+    CatchUp {
+        /// None is fired.
+        Skip = "skip",
+        /// The last one is fired.
+        One = "one",
+        /// All are fired, at most the last 100.
+        All = "all",
+    }
+
+    /// Rule of a schedule for a fire while the run or task of an earlier one is open.
+    Overlap {
+        /// Both work at the same time.
+        Allow = "allow",
+        /// The new fire starts nothing.
+        Skip = "skip",
+        /// The new fire starts when the earlier one has ended.
+        Queue = "queue",
+        /// The earlier one is cancelled.
+        CancelRunning = "cancel_running",
+    }
+
+    /// Origin of a fire.
+    FireKind {
+        /// A time of the schedule: in time, caught up, or by a backfill.
+        Due = "due",
+        /// A fire by hand.
+        Manual = "manual",
+    }
+
+    /// Outcome of a time of a schedule.
+    FireState {
+        /// A run or task was started.
+        Started = "started",
+        /// It waits for the end of an earlier one.
+        Queued = "queued",
+        /// Nothing was started, because an earlier one was open.
+        Overlapped = "overlapped",
+        /// Nothing was started, because no server ran or the clock jumped.
+        Missed = "missed",
+        /// Nothing was started, because the schedule was paused.
+        Paused = "paused",
+        /// The start was refused.
+        Refused = "refused",
+    }
+
     /// The state of a task or step.
     TaskState {
         /// Starts at a later time.

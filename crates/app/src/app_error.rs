@@ -176,6 +176,8 @@ impl From<EngineError> for AppError {
             EngineError::UnknownWorker { .. } => AppError::new(code::UNKNOWN_WORKER, error.to_string()),
             EngineError::NoSuchTask(id) => AppError::not_found(id),
             EngineError::NoSuchRun(id) => AppError::not_found(id),
+            EngineError::NoSuchSchedule(name) => AppError::not_found(format!("schedule {name}")),
+            EngineError::ScheduleExists(_) => AppError::conflict(error.to_string()),
             EngineError::Store(error) => AppError::of_store(&error),
             EngineError::Stopped => AppError::unavailable("the server is stopping"),
             other => AppError::unprocessable(other.to_string()),

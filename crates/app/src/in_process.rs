@@ -108,6 +108,17 @@ in_process! {
     fn delete_version(name: &'a str, number: u32) -> api::VersionDeleted
         = app by => app.delete_version(by, name, &number.to_string()).await?;
 
+    fn schedules(page: api::Paging) -> api::SchedulePage = app by => app.schedules(by, page).await?;
+    fn schedule(name: &'a str) -> api::Schedule = app by => app.schedule(by, name).await?;
+    fn create_schedule(request: api::NewSchedule) -> api::Schedule = app by => app.create_schedule(by, request).await?;
+    fn pause_schedule(name: &'a str, why: api::Reason) -> api::Schedule = app by => app.pause_schedule(by, name, why).await?;
+    fn resume_schedule(name: &'a str, why: api::Reason) -> api::Schedule = app by => app.resume_schedule(by, name, why).await?;
+    fn delete_schedule(name: &'a str) -> api::ScheduleDeleted = app by => app.delete_schedule(by, name).await?;
+    fn next_fires(name: &'a str, query: api::NextQuery) -> api::NextFires = app by => app.next_fires(by, name, query).await?;
+    fn fire_schedule(name: &'a str) -> api::Fire = app by => app.fire_schedule(by, name).await?;
+    fn backfill_schedule(name: &'a str, range: api::BackfillRange) -> api::Backfilled
+        = app by => app.backfill_schedule(by, name, range).await?;
+
     fn budgets() -> api::BudgetList = app by => app.budgets(by).await?;
     fn set_budget(request: api::SetBudget) -> api::Budget = app by => app.set_budget(by, request).await?;
     fn reset_budget(request: api::ResetBudget) -> api::BudgetReset = app by => app.reset_budget(by, request).await?;

@@ -6,7 +6,7 @@
 //! [`AppError`]. Interfaces only choose a status, an exit code or an exception.
 //!
 //! One noun, one file: `tasks`, `runs`, `approvals`, `queues`, `workers`, `scripts`, `workflows`, `budgets`, `calls`,
-//! `dead_letters`, `artifacts`, `keys`, `audit`, `health`, `events`, `hosts`.
+//! `dead_letters`, `schedules`, `artifacts`, `keys`, `audit`, `health`, `events`, `hosts`.
 
 mod app;
 mod app_error;
@@ -98,6 +98,8 @@ mod run_items;
 mod run_start;
 mod run_view;
 mod runs;
+mod schedule_view;
+mod schedules;
 #[cfg(feature = "scripts")]
 mod scripts;
 mod search;

@@ -58,6 +58,8 @@ pub struct Parts {
     pub idle: bool,
     /// Whether every end of a task is written to `session.log`.
     pub session: bool,
+    /// Whether schedules are fired.
+    pub schedules: bool,
     /// The application that is made of these parts, for workers that submit tasks.
     #[cfg(feature = "reach")]
     pub(crate) home: crate::reach::Home,
@@ -82,6 +84,7 @@ impl Parts {
             middleware: Vec::new(),
             idle: false,
             session: false,
+            schedules: false,
             #[cfg(feature = "reach")]
             home: crate::reach::Home::default(),
             restored: None,
@@ -133,6 +136,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         options.queues.values_mut().for_each(|queue| queue.slots = 0);
     }
     options.session = parts.session;
+    options.schedules = parts.schedules && !parts.idle;
     options.voids_hosts = parts.restored.is_some();
     let mut opening = OpenOptions::default();
     opening.ids_from = parts.restored;

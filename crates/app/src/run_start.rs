@@ -105,7 +105,11 @@ impl App {
     }
 
     /// Returns the definition to run: a text, a stored version, or the file of the project with that name.
-    fn version_of(&self, tenant: TenantId, given: &api::StartRun) -> Result<(VersionRef, Arc<Definition>), AppError> {
+    pub(crate) fn version_of(
+        &self,
+        tenant: TenantId,
+        given: &api::StartRun,
+    ) -> Result<(VersionRef, Arc<Definition>), AppError> {
         if let Some(source) = &given.source {
             if given.workflow.is_some() || given.version.is_some() {
                 return Err(AppError::input("source", "give either a text or the name of a workflow, not both"));

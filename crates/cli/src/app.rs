@@ -213,12 +213,24 @@ impl App {
     /// # Errors
     /// When the folder is in use or open to others, or the store fails.
     pub async fn open(&self, settings: &Settings) -> Result<Kapelle, Failure> {
+        self.open_with(settings, |builder| builder).await
+    }
+
+    async fn open_with(&self, settings: &Settings, with: fn(Builder) -> Builder) -> Result<Kapelle, Failure> {
         trust::check(&self.project, settings)?;
         self.prepare_data()?;
         for told in inside::left_out(&self.project.workflows()) {
             self.out.warn(&told);
         }
-        Ok(self.builder(settings)?.open().await?)
+        Ok(with(self.builder(settings)?).open().await?)
+    }
+
+    /// Opens the data of the project for a server, which also fires schedules.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_server(&self, settings: &Settings) -> Result<Kapelle, Failure> {
+        self.open_with(settings, Builder::schedules).await
     }
 
     /// Opens the data for one change, without working on tasks.

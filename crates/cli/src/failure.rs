@@ -114,12 +114,15 @@ fn store_code(error: &StoreError) -> Code {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Failure {
         let code = match &error {
-            EngineError::UnknownWorker { .. } | EngineError::NoSuchTask(_) | EngineError::NoSuchRun(_) => {
-                Code::NotFound
-            }
-            EngineError::Task(_) | EngineError::Run(_) | EngineError::KeyReused(_) | EngineError::Busy(_) => {
-                Code::Conflict
-            }
+            EngineError::UnknownWorker { .. }
+            | EngineError::NoSuchTask(_)
+            | EngineError::NoSuchRun(_)
+            | EngineError::NoSuchSchedule(_) => Code::NotFound,
+            EngineError::Task(_)
+            | EngineError::Run(_)
+            | EngineError::KeyReused(_)
+            | EngineError::Busy(_)
+            | EngineError::ScheduleExists(_) => Code::Conflict,
             EngineError::Unsupported(_) | EngineError::InvalidInput(_) => Code::Usage,
             EngineError::Store(error) => store_code(error),
             EngineError::Stopped => Code::Unavailable,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{RunId, TaskError, TaskId, run::RunRejection, task::Rejection};
+use kapelle_core::{Name, RunId, TaskError, TaskId, run::RunRejection, task::Rejection};
 use kapelle_store::StoreError;
 
 /// Reason why the engine refused or failed.
@@ -45,6 +45,12 @@ pub enum EngineError {
     /// The run does not exist.
     #[error("{0} does not exist")]
     NoSuchRun(RunId),
+    /// The schedule does not exist.
+    #[error("schedule {0} does not exist")]
+    NoSuchSchedule(Name),
+    /// A schedule of that name exists.
+    #[error("schedule {0} exists already; choose another name, or replace it")]
+    ScheduleExists(Name),
     /// The input is invalid.
     #[error("{0}")]
     InvalidInput(String),

@@ -29,6 +29,8 @@ pub struct Options {
     pub labels: Labels,
     /// Whether entries of the session log are kept until they are reported as written.
     pub session: bool,
+    /// Whether schedules are fired here. A process that comes and goes leaves that to the server.
+    pub schedules: bool,
     /// Number of threads that evaluate expressions.
     pub evaluators: usize,
     /// Whether the start voids the attempts on worker hosts, too: after a restore their results count no more.
@@ -69,6 +71,7 @@ impl Default for Options {
             run_retention: DurationMs(30 * DAY),
             labels: Labels::new(),
             session: false,
+            schedules: false,
             evaluators: 2,
             voids_hosts: false,
         }

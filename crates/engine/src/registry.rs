@@ -226,6 +226,14 @@ impl Directory for Registry {
         }
     }
 
+    fn check_inputs(&self, definition: &Definition, inputs: Value) -> Result<Value, TaskError> {
+        let check = self.admit.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match check {
+            Some(check) => check(definition, inputs),
+            None => Ok(inputs),
+        }
+    }
+
     fn local(&self, tenant: TenantId, name: &Name) -> Option<Arc<WorkerSpec>> {
         self.spec(tenant, name)
     }

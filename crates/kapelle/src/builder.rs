@@ -108,6 +108,13 @@ impl Builder {
         self.parts.catalogue()
     }
 
+    /// Fires schedules while this process runs. Without it they wait for a process that does, such as `kapelle serve`.
+    #[must_use]
+    pub fn schedules(mut self) -> Builder {
+        self.parts.schedules = true;
+        self
+    }
+
     /// Adds a session log: every end of a task as a line of `session.log` in the folder.
     #[must_use]
     pub fn session_log(mut self) -> Builder {

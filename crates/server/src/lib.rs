@@ -27,6 +27,7 @@ mod problem;
 mod query;
 mod route;
 mod routes;
+mod schedule_routes;
 mod server;
 mod shares;
 mod site;

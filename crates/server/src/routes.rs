@@ -18,6 +18,7 @@ use crate::{
         BODY, BODY_FILE, BODY_LINK, BODY_MANY, Route,
         Scope::{Nobody, Server, Tenant},
     },
+    schedule_routes,
 };
 
 const HTML: &str = "text/html";
@@ -46,6 +47,7 @@ pub fn routes() -> Vec<Route> {
         of_runs(),
         of_workflows(),
         of_workers(),
+        schedule_routes::of_schedules(),
         of_hosts(),
         of_operation(),
         live(),

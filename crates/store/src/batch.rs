@@ -18,6 +18,7 @@ use crate::{
     hosted::{ArtifactRow, GivenRow, HostWorkerWrite},
     ledger::LedgerWrites,
     memo::MemoWrite,
+    schedule::{FireRow, ScheduleWrite},
     session::SessionRow,
 };
 
@@ -57,6 +58,10 @@ pub struct Batch<'a> {
     pub artifacts: Vec<ArtifactRow>,
     /// Changes of memos, in their order.
     pub memos: Vec<MemoWrite>,
+    /// New, changed and deleted schedules.
+    pub schedules: Vec<ScheduleWrite>,
+    /// Outcomes of times of schedules. A time that was started before is a conflict.
+    pub fires: Vec<FireRow>,
     /// Entry of this turn for the session log.
     pub session: Option<SessionRow>,
     /// Number up to which the session log has been written.
@@ -87,6 +92,8 @@ impl Batch<'_> {
             && self.given.is_empty()
             && self.artifacts.is_empty()
             && self.memos.is_empty()
+            && self.schedules.is_empty()
+            && self.fires.is_empty()
             && self.session.is_none()
             && self.session_written.is_none()
             && self.ledger.is_empty()

@@ -19,6 +19,7 @@ use crate::{
     memo::MemoRow,
     progress::ProgressReader,
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+    schedule::{ScheduleReader, ScheduleStore},
     session::SessionRow,
 };
 
@@ -144,7 +145,7 @@ pub enum Deletion {
 }
 
 /// The writing side. It has one owner; every method sees all commits before it.
-pub trait Store: LedgerStore + Send {
+pub trait Store: LedgerStore + ScheduleStore + Send {
     /// Draws `n` consecutive ids and returns the first.
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
 
@@ -242,7 +243,7 @@ pub trait Store: LedgerStore + Send {
 }
 
 /// The reading side: committed data, from any thread, without blocking the writer.
-pub trait Reader: LedgerReader + ProgressReader + Send + Sync {
+pub trait Reader: LedgerReader + ProgressReader + ScheduleReader + Send + Sync {
     /// Returns one task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 

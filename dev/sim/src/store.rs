@@ -6,11 +6,13 @@ use kapelle_core::{
     Account, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
+    schedule::FireKind,
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, Gate, HeldPlace, HostWorkerRow, IdKind, KeyRow,
-    Lane, LedgerStore, MemoRow, PayloadBody, PrepaidRow, Retention, RunRow, Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, FireRow, Gate, HeldPlace, HostWorkerRow,
+    IdKind, KeyRow, Lane, LedgerStore, MemoRow, PayloadBody, PrepaidRow, Retention, RunRow, ScheduleRow, ScheduleStore,
+    Store, StoreError, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -196,5 +198,34 @@ impl LedgerStore for Shared {
 
     fn parked(&mut self, _after: TaskId, _most: u32) -> Result<Vec<Task>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// The simulated loops have no schedules; `crates/engine/tests/schedules.rs` fires some under conflicts and crashes.
+impl ScheduleStore for Shared {
+    fn schedule(&mut self, _tenant: TenantId, _name: &Name) -> Result<Option<ScheduleRow>, StoreError> {
+        Ok(None)
+    }
+
+    fn due_schedules(&mut self, _now: Timestamp, _most: u32) -> Result<Vec<ScheduleRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn next_schedule(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    fn waiting_schedules(&mut self) -> Result<Vec<ScheduleRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn fire(
+        &mut self,
+        _tenant: TenantId,
+        _schedule: &Name,
+        _scheduled: Timestamp,
+        _kind: FireKind,
+    ) -> Result<Option<FireRow>, StoreError> {
+        Ok(None)
     }
 }

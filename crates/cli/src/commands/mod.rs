@@ -21,6 +21,7 @@ pub mod restore;
 pub mod resume;
 pub mod run;
 pub mod runs;
+pub mod schedules;
 pub mod script_logs;
 pub mod search;
 pub mod serve;

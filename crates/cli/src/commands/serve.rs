@@ -70,7 +70,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     open_files(app, &options.limits);
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
     let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
-    let kapelle = Arc::new(app.open(&settings).await?);
+    let kapelle = Arc::new(app.open_server(&settings).await?);
     app.warn_problems(kapelle.worker_problems());
     let _watch = app.watch(&kapelle);
     let inspector = Arc::new(ServeInspector::new(app, &settings));

@@ -63,6 +63,10 @@ fn prepared() -> Place {
     }
     assert_eq!(served.end("-TERM"), 143);
     assert_eq!(place.kapelle(&["budgets", "set", "day", "5"]).code, 0);
+    for name in ["nightly", "unused"] {
+        let made = ["schedules", "create", name, "--cron", "0 3 * * *", "--workflow", "hello", "--input", "name=Ada"];
+        assert_eq!(place.kapelle(&made).code, 0);
+    }
     assert_eq!(place.kapelle(&["submit", "keywords", "--input", &text]).out, "task_5\n");
     assert_eq!(place.kapelle(&["backup", "backups/first"]).code, 0);
     place

@@ -45,6 +45,8 @@ mod run;
 mod runs;
 #[cfg(target_os = "linux")]
 mod samples;
+#[cfg(unix)]
+mod schedules;
 #[cfg(target_os = "linux")]
 mod scripts;
 mod serve;

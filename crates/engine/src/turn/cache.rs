@@ -9,8 +9,8 @@ use kapelle_core::{
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{
-    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, Gate, GivenRow, HostWorkerWrite, JournalEntry, KeyWrite,
-    MemoWrite, PayloadBody, Retention, RunWrite, SessionRow, TaskWrite, VersionRow,
+    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, FireRow, Gate, GivenRow, HostWorkerWrite, JournalEntry,
+    KeyWrite, MemoWrite, PayloadBody, Retention, RunWrite, ScheduleWrite, SessionRow, TaskWrite, VersionRow,
 };
 
 use super::payload::NewPayload;
@@ -66,6 +66,8 @@ pub(crate) struct Cache {
     pub(super) given: Vec<GivenRow>,
     pub(super) artifacts: Vec<ArtifactRow>,
     pub(super) memos: Vec<MemoWrite>,
+    pub(super) schedules: BTreeMap<(TenantId, Name), ScheduleWrite>,
+    pub(super) fires: Vec<FireRow>,
     pub(super) session: Option<SessionRow>,
     pub(super) session_written: Option<u64>,
 }
@@ -174,6 +176,8 @@ impl Cache {
             given: std::mem::take(&mut self.given),
             artifacts: std::mem::take(&mut self.artifacts),
             memos: std::mem::take(&mut self.memos),
+            schedules: std::mem::take(&mut self.schedules).into_values().collect(),
+            fires: std::mem::take(&mut self.fires),
             session: self.session.clone(),
             session_written: self.session_written.take(),
             ledger: kapelle_store::LedgerWrites::default(),

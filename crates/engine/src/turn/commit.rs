@@ -6,6 +6,7 @@ use kapelle_core::{
     RunId, TaskId,
     mutant::{Mutant, planted},
     run::{Opening, Run},
+    schedule::Open,
     task::{StateKind, Task, TaskState, WaitFor},
 };
 use kapelle_store::{Commit, SessionRow, StoreError};
@@ -47,6 +48,7 @@ pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
         state.rate_admission.lanes_moved();
     }
     state.timers.look_up(&mut state.rows)?;
+    state.schedules.look_up(&mut state.rows)?;
     Ok(true)
 }
 
@@ -85,6 +87,7 @@ pub(super) fn keep(state: &mut LoopState) {
         if keep {
             state.rows.cache.tasks.insert(id, task);
         } else if kind.is_terminal() {
+            state.schedules.ended(Open::Task(id));
             state.rows.cache.lists.remove(&id);
             ended.push(task);
         }
@@ -99,6 +102,7 @@ pub(super) fn keep(state: &mut LoopState) {
     changed_runs.sort_unstable_by_key(|(id, _)| *id);
     for (id, changed) in changed_runs {
         if changed.row.status.kind().is_terminal() {
+            state.schedules.ended(Open::Run(id));
             state.rows.effects.push(Effect::RunEnded(id));
         } else {
             state.rows.cache.runs.insert(id, changed.row);

@@ -68,4 +68,16 @@ pub trait Directory: Send + Sync {
     ) -> Result<serde_json::Value, TaskError> {
         Ok(inputs)
     }
+
+    /// Checks the inputs of a run of a definition, and fills in defaults.
+    ///
+    /// # Errors
+    /// The mismatch.
+    fn check_inputs(
+        &self,
+        _definition: &Definition,
+        inputs: serde_json::Value,
+    ) -> Result<serde_json::Value, TaskError> {
+        Ok(inputs)
+    }
 }

@@ -3,7 +3,7 @@
 use kapelle_core::task::{Elapse, Expire, Wake};
 use kapelle_store::StoreError;
 
-use super::{control, state::LoopState, tasks};
+use super::{control, fires, state::LoopState, tasks};
 
 /// Limit of due tasks in one turn.
 const DUE_MAX: u32 = 512;
@@ -35,5 +35,5 @@ pub(super) fn wake_due(state: &mut LoopState) -> Result<(), StoreError> {
     for id in runs {
         control::time_out(state, id)?;
     }
-    Ok(())
+    fires::fire_due(state)
 }

@@ -28,6 +28,7 @@ use super::{
     recover::Recovered,
     retry_budget::RetryBudgets,
     rows::Rows,
+    schedules::Schedules,
     session::SessionNumbers,
     timers::Timers,
     watchdog::Evaluations,
@@ -55,6 +56,7 @@ pub struct LoopState {
     pub(super) evaluations: Evaluations,
     pub(super) session: SessionNumbers,
     pub(super) timers: Timers,
+    pub(super) schedules: Schedules,
     /// Resumed runs of which steps may still be held.
     pub(super) pauses: Undo<BTreeSet<RunId>>,
     pub(super) scratch: Scratch,
@@ -127,6 +129,7 @@ impl LoopState {
             evaluations: Evaluations::default(),
             session: SessionNumbers::default(),
             timers: Timers::default(),
+            schedules: Schedules::default(),
             pauses: Undo::default(),
             rows: Rows::new(store, options, directory, random),
             scratch: Scratch::default(),
@@ -138,8 +141,8 @@ impl LoopState {
     }
 
     /// Returns the parts in the order in which they are called, and the rows.
-    fn parts(&mut self) -> ([&mut dyn Part; 13], &mut Rows) {
-        let parts: [&mut dyn Part; 13] = [
+    fn parts(&mut self) -> ([&mut dyn Part; 14], &mut Rows) {
+        let parts: [&mut dyn Part; 14] = [
             &mut self.ledger,
             &mut self.lanes,
             &mut self.limits,
@@ -152,6 +155,7 @@ impl LoopState {
             &mut self.evaluations,
             &mut self.session,
             &mut self.timers,
+            &mut self.schedules,
             &mut self.pauses,
         ];
         (parts, &mut self.rows)
@@ -185,8 +189,8 @@ impl LoopState {
     }
 
     fn due(&self) -> Due {
-        let parts: [&dyn Part; 5] =
-            [&self.timers, &self.retry_budgets, &self.ledger, &self.leases, &self.rate_admission];
+        let parts: [&dyn Part; 6] =
+            [&self.timers, &self.schedules, &self.retry_budgets, &self.ledger, &self.leases, &self.rate_admission];
         parts.into_iter().fold(Due::default(), |due, part| due.or(part.next_due()))
     }
 
@@ -229,6 +233,7 @@ impl LoopState {
     /// Stops new starts in this process.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.schedules.stopped = true;
     }
 
     /// Tells whether no task runs in this process.

@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod queues;
 pub mod results;
 pub mod runs;
+pub mod schedules;
 pub mod scripts;
 pub mod sessions;
 pub mod tasks;

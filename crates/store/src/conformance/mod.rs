@@ -17,6 +17,7 @@ mod queries;
 mod queues;
 mod random;
 mod rig;
+mod schedules;
 
 pub(crate) use rig::{Rig, Scratch};
 

@@ -72,6 +72,7 @@ impl State {
             |key: &AccessKey| self.access.values().any(|known| known.id == key.id || known.sha256 == key.sha256);
         conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
         self.ledger.check(&batch.ledger, conflicts);
+        self.schedules.check(batch, conflicts);
         conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
         let mut memos = BTreeMap::new();
         for write in &batch.memos {
@@ -202,6 +203,7 @@ impl State {
             }
         }
         self.ledger.apply(&batch.ledger);
+        self.schedules.apply(batch);
         self.audit.extend(batch.audit.iter().map(|row| (row.seq, row.clone())));
         for write in &batch.host_workers {
             match write {

@@ -7,6 +7,7 @@ mod ledger;
 mod progress;
 mod prune;
 mod reader;
+mod schedule;
 mod spending;
 mod state;
 mod store;

@@ -12,7 +12,7 @@ use kapelle_core::{
     task::{Attempt, Rank, Task, TaskState},
 };
 
-use super::ledger::LedgerRows;
+use super::{ledger::LedgerRows, schedule::ScheduleRows};
 use crate::{
     access::AccessKey,
     audit::AuditRow,
@@ -57,6 +57,7 @@ pub(super) struct State {
     pub memos: BTreeMap<(TenantId, Arc<str>, Arc<str>), MemoRow>,
     pub session: BTreeMap<u64, SessionRow>,
     pub ledger: LedgerRows,
+    pub schedules: ScheduleRows,
     /// Number of tasks and runs that refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -91,6 +92,7 @@ impl Default for State {
             memos: BTreeMap::new(),
             session: BTreeMap::new(),
             ledger: LedgerRows::default(),
+            schedules: ScheduleRows::default(),
             uses: BTreeMap::new(),
         }
     }

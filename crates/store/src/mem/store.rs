@@ -91,6 +91,8 @@ fn total_conflict(batch: &Batch<'_>) -> Commit {
         other: !batch.keys.is_empty()
             || !batch.versions.is_empty()
             || !batch.audit.is_empty()
+            || !batch.schedules.is_empty()
+            || !batch.fires.is_empty()
             || batch.session.is_some(),
     }
 }

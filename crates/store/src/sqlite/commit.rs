@@ -9,7 +9,7 @@ use super::{
     ids::Ids,
     journal, key, ledger, memo,
     names::Names,
-    payload, prune, run, session, task, version,
+    payload, prune, run, schedule, session, task, version,
 };
 use crate::{
     batch::Batch,
@@ -73,6 +73,12 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     batch.artifacts.iter().try_for_each(|row| hosted::give(conn, row))?;
     for row in &batch.memos {
         conflicts.other |= !memo::write(conn, row)?;
+    }
+    for row in &batch.schedules {
+        conflicts.other |= !schedule::write(conn, row)?;
+    }
+    for row in &batch.fires {
+        conflicts.other |= !schedule::fire(conn, row)?;
     }
     if let Some(row) = &batch.session {
         conflicts.other |= !written(session::insert(conn, row))?;

@@ -30,6 +30,7 @@ mod progress;
 mod prune;
 mod reader;
 mod run;
+mod schedule;
 mod schema;
 mod session;
 mod spending;

@@ -9,8 +9,8 @@ use kapelle_core::{
 };
 
 use super::{
-    access, attempt, audit, gate, hosted, journal, ledger, memo, payload, pool::Pool, progress, run, session, spending,
-    task_queries, version,
+    access, attempt, audit, gate, hosted, journal, ledger, memo, payload, pool::Pool, progress, run, schedule, session,
+    spending, task_queries, version,
 };
 use crate::{
     access::AccessKey,
@@ -24,6 +24,7 @@ use crate::{
     memo::MemoRow,
     progress::{Attention, ProgressReader, Replays, StepProgress, StepTotals},
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
+    schedule::{FireRow, ScheduleReader, ScheduleRow},
     session::SessionRow,
     spending::{SpendFilter, SpendRow},
 };
@@ -253,5 +254,19 @@ impl ProgressReader for SqliteReader {
 
     fn ahead(&self, lane: &Lane, before: (Rank, TaskId), most: u32) -> Result<u32, StoreError> {
         self.pool.query(|conn, names| progress::ahead(conn, names, lane, before, most))
+    }
+}
+
+impl ScheduleReader for SqliteReader {
+    fn schedule(&self, tenant: TenantId, name: &Name) -> Result<Option<ScheduleRow>, StoreError> {
+        self.pool.query(|conn, _| schedule::one(conn, tenant, name))
+    }
+
+    fn schedules(&self, tenant: TenantId, after: Option<&Name>, most: u32) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.pool.query(|conn, _| schedule::page(conn, tenant, after, most))
+    }
+
+    fn fires(&self, tenant: TenantId, name: &Name, most: u32) -> Result<Vec<FireRow>, StoreError> {
+        self.pool.query(|conn, _| schedule::fires(conn, tenant, name, most))
     }
 }

@@ -13,6 +13,7 @@ use kapelle_core::{
     Account, CallId, Name, PayloadId, RunId, TaskId, TenantId, Timestamp,
     cache::CacheKey,
     run::{ScopeId, Slot, StepRow},
+    schedule::FireKind,
     task::{HoldReason, Rank, Task},
 };
 use rusqlite::{Connection, config::DbConfig};
@@ -26,7 +27,7 @@ use super::{
     lock::FolderLock,
     memo,
     names::Names,
-    payload, prepaid, prune, run, session, task_queries, version,
+    payload, prepaid, prune, run, schedule, session, task_queries, version,
 };
 use crate::{
     audit::AuditHead,
@@ -37,6 +38,7 @@ use crate::{
     ledger::{AccountRow, BudgetRow, CallRow, LedgerStore, PrepaidRow},
     memo::MemoRow,
     rows::RunRow,
+    schedule::{FireRow, ScheduleRow, ScheduleStore},
 };
 
 /// Wait at the end for readers that keep the log from being emptied.
@@ -294,5 +296,33 @@ impl LedgerStore for SqliteStore {
 
     fn parked(&mut self, after: TaskId, most: u32) -> Result<Vec<Task>, StoreError> {
         self.query(|conn, names| task_queries::parked(conn, names, after, most))
+    }
+}
+
+impl ScheduleStore for SqliteStore {
+    fn schedule(&mut self, tenant: TenantId, name: &Name) -> Result<Option<ScheduleRow>, StoreError> {
+        self.query(|conn, _| schedule::one(conn, tenant, name))
+    }
+
+    fn due_schedules(&mut self, now: Timestamp, most: u32) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.query(|conn, _| schedule::due(conn, now, most))
+    }
+
+    fn next_schedule(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.query(|conn, _| schedule::next(conn))
+    }
+
+    fn waiting_schedules(&mut self) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.query(|conn, _| schedule::waiting(conn))
+    }
+
+    fn fire(
+        &mut self,
+        tenant: TenantId,
+        name: &Name,
+        scheduled: Timestamp,
+        kind: FireKind,
+    ) -> Result<Option<FireRow>, StoreError> {
+        self.query(|conn, _| schedule::one_fire(conn, (tenant, name, scheduled, kind)))
     }
 }

@@ -1,0 +1,67 @@
+//! Commands to schedules.
+
+use std::sync::Arc;
+
+use kapelle_core::{
+    Name, TenantId, Timestamp,
+    schedule::{FireOutcome, ScheduleSpec},
+};
+use serde::{Deserialize, Serialize};
+
+/// Creation of a schedule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct PutSchedule {
+    pub tenant: TenantId,
+    pub name: Name,
+    /// Schedule, checked.
+    pub spec: Arc<ScheduleSpec>,
+    /// Whether it may take the place of another of that name, whose state it keeps.
+    pub replace: bool,
+}
+
+/// Pause or resumption of a schedule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct PauseSchedule {
+    pub tenant: TenantId,
+    pub name: Name,
+    /// Whether nothing is fired.
+    pub paused: bool,
+    pub reason: Arc<str>,
+}
+
+/// Deletion of a schedule. Its runs and tasks continue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct DeleteSchedule {
+    pub tenant: TenantId,
+    pub name: Name,
+}
+
+/// Fire of a schedule now, by hand.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct FireSchedule {
+    pub tenant: TenantId,
+    pub name: Name,
+}
+
+/// A fire by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct Fired {
+    pub scheduled: Timestamp,
+    pub outcome: FireOutcome,
+}
+
+/// Fire of the past times of a schedule that were not started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct Backfill {
+    pub tenant: TenantId,
+    pub name: Name,
+    pub from: Timestamp,
+    /// Last time, included.
+    pub to: Timestamp,
+}

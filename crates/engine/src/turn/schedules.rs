@@ -1,0 +1,265 @@
+//! Schedules: their life, and the times at which the loop wakes for them.
+//!
+//! The row of a schedule, the rows of its fires and what they start are one commit. So a crash leaves either all of a
+//! fire or nothing of it, and a time is never started twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kapelle_core::{
+    Name, TenantId, Timestamp,
+    schedule::{FireKind, FireOutcome, Missed, Open, Plan, ScheduleState},
+};
+use kapelle_store::{FireRow, ScheduleRow, ScheduleWrite, StoreError};
+
+use super::{
+    command::{self, Decide, Fired},
+    fires,
+    part::{Due, Part, Undo},
+    rows::Rows,
+    runs::Answer,
+    state::LoopState,
+};
+use crate::error::EngineError;
+
+/// Times that one backfill fires.
+const BACKFILL_MAX: usize = 100;
+
+/// Tenant and name of a schedule.
+pub(super) type ScheduleKey = (TenantId, Name);
+
+/// Memory of schedules: the next time, and fires that wait. The schedules themselves are rows, which cost nothing until
+/// they are due.
+#[derive(Debug, Default)]
+pub(super) struct Schedules {
+    next: Option<Timestamp>,
+    /// The next time may have changed.
+    changed: bool,
+    /// Whether nothing is fired any more.
+    pub(super) stopped: bool,
+    /// Runs and tasks of which a queued fire awaits the end.
+    pub(super) waiting: Undo<BTreeMap<Open, ScheduleKey>>,
+    /// Schedules whose next queued fire can start.
+    pub(super) woken: Undo<BTreeSet<ScheduleKey>>,
+}
+
+impl Part for Schedules {
+    fn prime(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        if !rows.options.schedules {
+            self.stopped = true;
+            return Ok(());
+        }
+        self.next = rows.store.next_schedule()?;
+        let (mut waiting, mut woken) = (BTreeMap::new(), BTreeSet::new());
+        for row in rows.store.waiting_schedules()? {
+            let key = (row.tenant, row.name);
+            match row.state.last {
+                Some(last) if fires::is_open(rows, last)? => drop(waiting.insert(last, key)),
+                _ => drop(woken.insert(key)),
+            }
+        }
+        (*self.waiting.change(), *self.woken.change()) = (waiting, woken);
+        Ok(())
+    }
+
+    fn forget(&mut self, _rows: &mut Rows) {
+        self.changed = false;
+        self.waiting.forget();
+        self.woken.forget();
+    }
+
+    fn committed(&mut self) {
+        self.waiting.committed();
+        self.woken.committed();
+    }
+
+    fn next_due(&self) -> Due {
+        let wall = if self.woken.is_empty() { self.next } else { Some(Timestamp::default()) };
+        Due { wall: wall.filter(|_| !self.stopped), steady: None }
+    }
+}
+
+impl Schedules {
+    /// Tells whether a schedule is due.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.next.is_some_and(|next| next <= now)
+    }
+
+    /// Notes the end of a run or task.
+    pub(super) fn ended(&mut self, open: Open) {
+        if self.waiting.contains_key(&open)
+            && let Some(key) = self.waiting.change().remove(&open)
+        {
+            self.woken.change().insert(key);
+        }
+    }
+
+    /// The turn is stored: looks up what is next when that may have changed.
+    pub(super) fn look_up(&mut self, rows: &mut Rows) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.changed) && rows.options.schedules {
+            self.next = rows.store.next_schedule()?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns a schedule as the turn has it.
+pub(super) fn load(rows: &mut Rows, key: &ScheduleKey) -> Result<Option<ScheduleRow>, StoreError> {
+    match rows.cache.schedules.get(key) {
+        Some(write) => Ok(write.row.clone()),
+        None => rows.store.schedule(key.0, &key.1),
+    }
+}
+
+/// Puts the changed row of a schedule that was loaded into the turn.
+pub(super) fn put(state: &mut LoopState, mut row: ScheduleRow) {
+    let next = row.state.next.filter(|_| row.state.paused.is_none());
+    row.due_at = next.map(|next| next + row.spec.jitter_of(next));
+    state.schedules.changed = true;
+    let key = (row.tenant, row.name.clone());
+    if let Some(write) = state.rows.cache.schedules.get_mut(&key) {
+        write.row = Some(row);
+        return;
+    }
+    let expected = Some(row.revision);
+    row.revision += 1;
+    state.rows.cache.schedules.insert(key.clone(), ScheduleWrite { key, row: Some(row), expected });
+}
+
+/// Adds what became of a time to the turn.
+pub(super) fn record(rows: &mut Rows, row: &ScheduleRow, scheduled: Timestamp, kind: FireKind, outcome: FireOutcome) {
+    let (tenant, schedule, at) = (row.tenant, row.name.clone(), rows.now);
+    rows.cache.fires.push(FireRow { tenant, schedule, scheduled, kind, at, outcome });
+}
+
+fn existing(state: &mut LoopState, tenant: TenantId, name: &Name) -> Answer<(ScheduleRow, Plan)> {
+    let Some(row) = load(&mut state.rows, &(tenant, name.clone()))? else {
+        return Ok(Err(EngineError::NoSuchSchedule(name.clone())));
+    };
+    let plan = row.spec.plan().map_err(|error| EngineError::InvalidInput(format!("{name}: {error}")));
+    Ok(plan.map(|plan| (row, plan)))
+}
+
+impl Decide for command::PutSchedule {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        let now = state.rows.now;
+        let plan = match self.spec.plan() {
+            Ok(plan) => plan,
+            Err(error) => return Ok(Err(EngineError::InvalidInput(error.to_string()))),
+        };
+        let key = (self.tenant, self.name.clone());
+        let next = plan.next(now);
+        if let Some(mut row) = load(&mut state.rows, &key)? {
+            if !self.replace {
+                return Ok(Err(EngineError::ScheduleExists(self.name.clone())));
+            }
+            row.spec = self.spec.clone();
+            row.state.next = next;
+            put(state, row);
+            return Ok(Ok(()));
+        }
+        // Deleted in this turn, it has a row in the store.
+        let expected = state.rows.cache.schedules.get(&key).and_then(|write| write.expected);
+        let row = ScheduleRow {
+            tenant: self.tenant,
+            name: self.name.clone(),
+            spec: self.spec.clone(),
+            state: ScheduleState { next, ..ScheduleState::default() },
+            due_at: None,
+            revision: expected.map_or(0, |expected| expected + 1),
+        };
+        let write = ScheduleWrite { key: key.clone(), row: None, expected };
+        state.rows.cache.schedules.insert(key, write);
+        put(state, row);
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::PauseSchedule {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        let (mut row, plan) = match existing(state, self.tenant, &self.name)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.paused {
+            row.state.paused.get_or_insert_with(|| self.reason.clone());
+        } else if row.state.paused.take().is_some() {
+            let now = state.rows.now;
+            if let Some(next) = row.state.next.filter(|next| *next <= now) {
+                let before = Timestamp(next.0 - 1);
+                let count = u32::try_from(plan.count(before, now)).unwrap_or(u32::MAX);
+                let last = plan.last(before, now, 1).pop().unwrap_or(next);
+                let passed = Missed { first: next, last, count };
+                record(&mut state.rows, &row, next, FireKind::Due, FireOutcome::Paused(passed));
+                row.state.next = plan.next(now);
+            }
+        }
+        put(state, row);
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::DeleteSchedule {
+    fn decide(&self, state: &mut LoopState) -> Answer {
+        let key = (self.tenant, self.name.clone());
+        let Some(row) = load(&mut state.rows, &key)? else {
+            return Ok(Err(EngineError::NoSuchSchedule(self.name.clone())));
+        };
+        state.schedules.changed = true;
+        let cache = &mut state.rows.cache;
+        cache.fires.retain(|fire| (fire.tenant, &fire.schedule) != (key.0, &key.1));
+        let expected = cache.schedules.get(&key).map_or(Some(row.revision), |write| write.expected);
+        match expected {
+            Some(_) => drop(cache.schedules.insert(key.clone(), ScheduleWrite { key, row: None, expected })),
+            // Made in this turn: there is nothing to delete.
+            None => drop(cache.schedules.remove(&key)),
+        }
+        Ok(Ok(()))
+    }
+}
+
+impl Decide for command::FireSchedule {
+    fn decide(&self, state: &mut LoopState) -> Answer<Fired> {
+        let (mut row, plan) = match existing(state, self.tenant, &self.name)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut scheduled = state.rows.now;
+        while fires::known(&mut state.rows, &row, scheduled, FireKind::Manual)?.is_some() {
+            scheduled.0 += 1;
+        }
+        let overlap = row.spec.overlap;
+        let outcome = fires::fire(state, (&mut row, &plan), (scheduled, FireKind::Manual), overlap)?;
+        put(state, row);
+        Ok(Ok(Fired { scheduled, outcome }))
+    }
+}
+
+impl Decide for command::Backfill {
+    fn decide(&self, state: &mut LoopState) -> Answer<Vec<Fired>> {
+        let (mut row, plan) = match existing(state, self.tenant, &self.name)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let refuse = |what: &str| Ok(Err(EngineError::InvalidInput(what.to_owned())));
+        if self.to > state.rows.now {
+            return refuse("to: the range ends in the future; expected a time that has passed");
+        }
+        let times = plan.times(Timestamp(self.from.0.saturating_sub(1))).take_while(|at| *at <= self.to);
+        let times: Vec<Timestamp> = times.take(BACKFILL_MAX + 1).collect();
+        if times.len() > BACKFILL_MAX {
+            return refuse("from: the range has more than 100 times; expected a shorter one");
+        }
+        let mut fired = Vec::new();
+        for scheduled in times {
+            let known = fires::known(&mut state.rows, &row, scheduled, FireKind::Due)?;
+            if matches!(known, Some(FireOutcome::Started(_) | FireOutcome::Queued(_))) {
+                continue;
+            }
+            let overlap = fires::one_by_one(row.spec.overlap);
+            let outcome = fires::fire(state, (&mut row, &plan), (scheduled, FireKind::Due), overlap)?;
+            fired.push(Fired { scheduled, outcome });
+        }
+        put(state, row);
+        Ok(Ok(fired))
+    }
+}
