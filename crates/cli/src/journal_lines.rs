@@ -56,6 +56,7 @@ impl<'a> Lines<'a> {
             "clock_paused" => "is only waiting: the clock of its time limit stops".to_owned(),
             "clock_resumed" => "works again".to_owned(),
             "signal_kept" => format!("the signal {} came, and is kept", word("name")),
+            "signal_lost" => format!("the signal {} came while no step waited for it, and is lost", word("name")),
             "signal_taken" => format!("the signal {} that was kept is taken", word("name")),
             "triggered" => match field(entry, "run") {
                 Some(run) => format!("starts {run} of {}", word("workflow")),

@@ -52,10 +52,14 @@ pub enum Mutant {
     EvaluationLost,
     DayOfEachTenant,
     GivenIgnored,
+    FirstIgnored,
+    LateBegun,
+    EarlyKept,
+    EndIgnored,
 }
 
 impl Mutant {
-    /// Every planted bug.
+    /// The planted bugs that the simulation finds; others are found by the tests that plant them.
     pub const ALL: [Mutant; 44] = [
         Mutant::NoFence,
         Mutant::RetryOnceMore,

@@ -250,6 +250,7 @@ proptest! {
             // A slot that was queued and never begun is found again, as after a crash.
             let mut rebuilt = fresh(&definition);
             rebuilt.status = live.run.status.clone();
+            rebuilt.set_failed_by(live.run.failed_by());
             rebuilt.rebuild(&rows(&live.run));
             live.run = rebuilt;
         }

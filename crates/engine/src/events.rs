@@ -83,6 +83,7 @@ impl Rows {
             | RunEvent::ClockPaused { .. }
             | RunEvent::ClockResumed { .. }
             | RunEvent::SignalKept { .. }
+            | RunEvent::SignalLost { .. }
             | RunEvent::SignalTaken { .. }
             | RunEvent::Triggered { .. }
             | RunEvent::CancelRequested { .. } => return,

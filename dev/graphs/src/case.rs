@@ -16,6 +16,7 @@ use crate::{
     compare::waits_outside,
     draw,
     key::key,
+    partial,
     rng::Rng,
     script::Script,
     world::{Engine, Mark, Places, TENANT, Weather, World},
@@ -60,7 +61,12 @@ struct Events {
 /// Returns the definition that a seed draws.
 #[must_use]
 pub fn drawn(seed: u64) -> Json {
-    draw::definition(&mut Rng::new(seed))
+    let mut tree = draw::definition(&mut Rng::new(seed));
+    let mut rng = Rng::new(seed ^ 0x9A27);
+    if rng.percent(50) {
+        partial::add(&mut tree, &mut rng);
+    }
+    tree
 }
 
 /// Runs a definition in the engine and the reference, with the behaviour and events of a seed.
@@ -78,7 +84,7 @@ pub fn live(seed: u64, tree: &Json) -> Result<Story, String> {
         early: if rng.percent(25) { 4 } else { 0 },
         pause: if rng.percent(15) { 10 } else { 0 },
         // Under `priority` an end may end others, and the order of two ends in one turn is not known.
-        together: if matches!(definition.strategy, Strategy::Priority { .. }) {
+        together: if matches!(definition.strategy, Strategy::Priority { .. }) || partial::is_race(tree) {
             0
         } else {
             [0, 0, 50, 90][rng.place(4)]

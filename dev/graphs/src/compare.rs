@@ -123,6 +123,8 @@ fn word(reason: Reason) -> &'static str {
         Reason::NothingFailed => SkipReason::NothingFailed,
         Reason::NothingSucceeded => SkipReason::NothingSucceeded,
         Reason::RunStopped => SkipReason::RunStopped,
+        Reason::TooFew => SkipReason::TooFew,
+        Reason::TooLate => SkipReason::TooLate,
     };
     reason.as_str()
 }

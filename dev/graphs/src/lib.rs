@@ -8,6 +8,7 @@ mod case;
 mod compare;
 mod draw;
 mod key;
+mod partial;
 mod script;
 mod shrink;
 mod stored;

@@ -237,8 +237,16 @@ impl Engine {
         let store = MemStore::new();
         rows.write(&mut store.share(), &Anybody).map_err(|error| failed(&error))?;
         let reader = store.reader();
-        if read(&store, &reader)? != written {
-            return Err(failed(&"its rows have changed"));
+        let again = read(&store, &reader)?;
+        if again != written {
+            let at = written.bytes().zip(again.bytes()).position(|(one, other)| one != other).unwrap_or(0);
+            let near = |text: &str| {
+                String::from_utf8_lossy(
+                    &text.as_bytes()[at.saturating_sub(120).min(text.len())..(at + 120).min(text.len())],
+                )
+                .into_owned()
+            };
+            return Err(failed(&format!("its rows have changed:\n  {}\n  {}", near(&written), near(&again))));
         }
         (self.store, self.reader) = (store, reader);
         self.moved += 1;

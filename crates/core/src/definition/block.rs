@@ -103,6 +103,13 @@ impl Parser<'_> {
                 handlers.push((own, found, *place));
             }
             step.needs = needs.into();
+            let begun = trail.then("unless_begun");
+            let others = draft.unless_begun.iter().filter_map(|(name, place)| self.lookup(name, *place, names, &begun));
+            step.unless_begun = others.collect();
+            if step.unless_begun.contains(&own) {
+                let message = format!("step `{}` cannot begin once it has begun", step.name);
+                self.reader.report(draft.place, &begun, message, Some("name another step".to_owned()));
+            }
             places.push(draft.place);
             steps.push(step);
         }

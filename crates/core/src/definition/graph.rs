@@ -44,6 +44,15 @@ pub fn describe(step: &StepDef) -> String {
     if let Some(repeat) = &step.repeat {
         let _ = write!(text, ", up to {} times", repeat.max);
     }
+    if let Some(first) = step.first {
+        let _ = write!(text, ", until {first} succeeded");
+    }
+    if let Some(first) = step.needs_first {
+        let _ = write!(text, ", after {first} of its {} needs", step.needs.len());
+    }
+    if step.ends_run {
+        text.push_str(", ends the run");
+    }
     if step.condition.is_some() && !matches!(step.action, Action::Branch { .. }) {
         text.push_str(", if");
     }

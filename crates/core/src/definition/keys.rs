@@ -8,6 +8,8 @@ pub(super) enum Shape {
     Text,
     Name,
     Names,
+    /// Names of steps, or the first of them.
+    Needs,
     /// A name of a key or a role, or several.
     People,
     Flag,
@@ -122,16 +124,18 @@ pub(super) static STEP: Table = Table {
     required: &[],
     keys: &[
         key("description", Shape::Text, "One line for people."),
-        key("needs", Shape::Names, "The steps it waits for."),
+        key("needs", Shape::Needs, "The steps it waits for."),
         key("if", Shape::Expression, "Condition; when it is false, the step is skipped, or `else` runs."),
         key(
             "run_if",
             Shape::OneOf(&["success", "failure", "always", "any_success"]),
             "Ends of its needs that let it start.",
         ),
+        key("unless_begun", Shape::Names, "Steps of its block; once one of them has begun, it is skipped."),
         key("for_each", Shape::List, "List; the step runs once for each item."),
         key("max_parallel", COUNT, "Limit of items in progress; default 5."),
         key("on_item_error", Shape::OneOf(&["fail", "collect"]), "Effect of a failed item."),
+        key("first", COUNT, "How many items or inner steps must succeed; then it ends, and the others are cancelled."),
         key("repeat", Shape::Object(&REPEAT), "Loop until a condition holds."),
         key("worker", Shape::Name, "Worker that runs it."),
         key("workflow", Shape::Name, "The workflow that is started."),
@@ -149,7 +153,15 @@ pub(super) static STEP: Table = Table {
         key("retry", Shape::Object(&RETRY), "Retry rules."),
         key("cache", Shape::Cache, "Whether an earlier answer to the same input may be reused, and its maximum age."),
         key("on_error", Shape::OnError, "Effect of its failure on the run."),
+        key("ends_run", Shape::Flag, "Whether its success ends the run; only in the steps of the run itself."),
     ],
+};
+
+pub(super) static NEEDS: Table = Table {
+    name: "needs",
+    about: "The first of several steps: it starts when that many of them have succeeded; the others continue.",
+    required: &["first", "of"],
+    keys: &[key("first", COUNT, "How many of them must succeed."), key("of", Shape::Names, "The steps.")],
 };
 
 pub(super) static RETRY: Table = Table {
@@ -186,6 +198,11 @@ pub(super) static WAIT: Table = Table {
         key("timer", Shape::Timer, "Duration of the wait."),
         key("timeout", Shape::Duration, "Time limit of the wait."),
         key("on_timeout", Shape::OneOf(&["fail", "continue"]), "Effect of a timeout."),
+        key(
+            "early",
+            Shape::OneOf(&["keep", "drop"]),
+            "Whether a signal that comes before it waits is kept, the default.",
+        ),
         key("approvers", Shape::People, "Names of keys, or roles, that may approve; everybody who may when left out."),
         key("allow_starter", Shape::Flag, "Whether the key that started the run may approve."),
     ],
@@ -213,13 +230,14 @@ pub(super) static ON_ERROR: Table = Table {
 };
 
 /// All tables, for the schema.
-pub(super) static TABLES: [&Table; 12] = [
+pub(super) static TABLES: [&Table; 13] = [
     &WORKFLOW,
     &ON,
     &COMPLETED,
     &DEFAULTS,
     &BLOCK,
     &STEP,
+    &NEEDS,
     &RETRY,
     &REPEAT,
     &WAIT,

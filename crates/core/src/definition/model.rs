@@ -1,6 +1,9 @@
 //! A checked workflow: blocks of steps, addressed by index.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde_json::Value as Json;
 
@@ -43,6 +46,8 @@ pub struct Definition {
     pub timeout: Option<DurationMs>,
     /// Cost limit of a run; at the limit it is parked.
     pub budget: Option<Money>,
+    /// Signals that are lost while no step waits for them.
+    pub dropped_signals: BTreeSet<Name>,
     /// Default settings of steps, already applied to the steps.
     pub defaults: Defaults,
     /// All blocks. An inner block stands after its outer block.
@@ -76,6 +81,22 @@ impl Definition {
     #[must_use]
     pub fn step(&self, block: BlockIx, step: StepIx) -> &StepDef {
         &self.blocks[block.0 as usize].steps[step.0 as usize]
+    }
+
+    /// Returns the names of signals that are lost while no step waits for them: those that steps wait for, and none
+    /// takes later.
+    pub(super) fn dropped(&self) -> BTreeSet<Name> {
+        let (mut dropped, mut kept) = (BTreeSet::new(), BTreeSet::new());
+        for step in self.blocks.iter().flat_map(|block| &block.steps) {
+            if let Action::Wait(Wait { target: WaitFor::Signal(name), drops_early, .. }) = &step.action {
+                if *drops_early {
+                    dropped.insert(name.clone())
+                } else {
+                    kept.insert(name.clone())
+                };
+            }
+        }
+        &dropped - &kept
     }
 
     /// Counts the steps at any depth.
@@ -138,12 +159,20 @@ pub struct StepDef {
     pub name: Name,
     /// Steps it waits for.
     pub needs: Box<[StepIx]>,
+    /// Number of its needs after whose success it starts without waiting for the others. `None`: it waits for all.
+    pub needs_first: Option<u32>,
     /// Steps that wait for it.
     pub dependents: Box<[StepIx]>,
     /// Condition: a step is skipped when it is false; a branch chooses `then` or `else` by it.
     pub condition: Option<Expression>,
     /// Ends of its needs that let it start.
     pub run_if: RunIf,
+    /// Steps of its block that end its chance: it is skipped once one of them has begun.
+    pub unless_begun: Box<[StepIx]>,
+    /// Number of its items, or of the steps inside of it, after whose success it ends and the others are cancelled.
+    pub first: Option<u32>,
+    /// Whether its success ends the run, as succeeded.
+    pub ends_run: bool,
     pub action: Action,
     /// Repetition for each item of a list.
     pub for_each: Option<ForEach>,
@@ -212,6 +241,8 @@ pub struct Wait {
     pub timeout: Option<DurationMs>,
     /// Effect of a timeout.
     pub on_timeout: OnTimeout,
+    /// Whether a signal that comes before the step waits is lost.
+    pub drops_early: bool,
     /// Approval rule, for a step that waits for an approval.
     pub rule: ApprovalRule,
 }

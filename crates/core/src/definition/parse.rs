@@ -1,6 +1,6 @@
 //! Reader of a whole file.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value as Json;
 
@@ -124,6 +124,7 @@ impl Parser<'_> {
         made.root = root_block?;
         made.defaults = std::mem::take(&mut self.defaults);
         made.blocks = std::mem::take(&mut self.blocks);
+        made.dropped_signals = made.dropped();
         Some(made)
     }
 
@@ -283,6 +284,7 @@ impl Definition {
             strategy: Strategy::default(),
             timeout: None,
             budget: None,
+            dropped_signals: BTreeSet::new(),
             defaults: Defaults::default(),
             blocks: Vec::new(),
             root: BlockIx(0),

@@ -74,6 +74,11 @@ fn shape_schema(shape: Shape) -> Json {
             { "type": "string" },
             { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
         ] }),
+        Shape::Needs => json!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "uniqueItems": true },
+            { "$ref": "#/$defs/needs" },
+        ] }),
         Shape::People => json!({ "anyOf": [
             { "type": "string" },
             { "type": "array", "items": { "type": "string" }, "minItems": 1 },

@@ -16,6 +16,8 @@ use crate::{
 
 /// Default limit of items in progress.
 const MAX_PARALLEL: u32 = 5;
+/// Limit of the steps of which one needs the first: each end of one of them looks at all.
+const FIRST_OF_MAX: usize = 1_000;
 /// Limit of approvers of one step.
 const APPROVERS_MAX: usize = 100;
 
@@ -23,6 +25,7 @@ const APPROVERS_MAX: usize = 100;
 pub(super) struct Draft {
     pub step: StepDef,
     pub needs: Vec<(String, Place)>,
+    pub unless_begun: Vec<(String, Place)>,
     pub handler: Option<(String, Place)>,
     pub place: Place,
 }
@@ -76,13 +79,14 @@ impl Parser<'_> {
             // The default applies to attempts, and only tasks have attempts.
             step.timeout = None;
         }
-        let mut draft_needs = Vec::new();
+        let (mut draft_needs, mut unless_begun) = (Vec::new(), Vec::new());
         let mut handler = None;
         for (key, node) in &fields.found {
             let step_trail = trail;
             let trail = trail.then(key.name);
             match key.name {
-                "needs" => draft_needs = self.needs(node, &trail),
+                "needs" => draft_needs = self.needs_of(node, &trail, &mut step),
+                "unless_begun" => unless_begun = self.needs(node, &trail),
                 "if" => step.condition = self.reader.expression(node, &trail, condition_scope),
                 "for_each" => step.for_each = self.for_each(&fields, node, step_trail, outer),
                 "repeat" => step.repeat = self.repeat(node, &trail, looped),
@@ -90,7 +94,8 @@ impl Parser<'_> {
                 _ => self.setting(key, node, &trail, &mut step),
             }
         }
-        Draft { step, needs: draft_needs, handler, place }
+        self.first_conflicts(&fields, &step, trail, seen.parent.is_some_and(|(block, _)| block.0 == 0));
+        Draft { step, needs: draft_needs, unless_begun, handler, place }
     }
 
     /// Makes a step without an action, with the defaults of the workflow.
@@ -98,6 +103,7 @@ impl Parser<'_> {
         StepDef {
             name,
             needs: Box::default(),
+            needs_first: None,
             dependents: Box::default(),
             condition: None,
             run_if: RunIf::default(),
@@ -105,8 +111,12 @@ impl Parser<'_> {
                 target: WaitFor::Timer(Timer::Fixed(crate::time::DurationMs::ZERO)),
                 timeout: None,
                 on_timeout: OnTimeout::Fail,
+                drops_early: false,
                 rule: ApprovalRule::default(),
             }),
+            unless_begun: Box::default(),
+            first: None,
+            ends_run: false,
             for_each: None,
             repeat: None,
             priority: self.defaults.priority,
@@ -204,7 +214,7 @@ impl Parser<'_> {
 
     fn wait(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Wait> {
         let (mut target, mut timeout, mut on_timeout) = (None, None, OnTimeout::Fail);
-        let mut rule = ApprovalRule::default();
+        let (mut rule, mut early) = (ApprovalRule::default(), None);
         let found = self.reader.table(node, trail, &keys::WAIT);
         let targets = found.iter().filter(|(key, _)| keys::WAITS.contains(&key.name)).count();
         if targets != 1 && node.entries().is_some() {
@@ -223,6 +233,7 @@ impl Parser<'_> {
                 ("timer", _) => target = self.timer(value, &trail, scope).map(WaitFor::Timer),
                 ("timeout", _) => timeout = self.reader.duration(value, &trail),
                 ("approvers", _) => rule.approvers = self.approvers(value, &trail),
+                ("early", Shape::OneOf(words)) => early = self.reader.one_of(value, &trail, words),
                 ("allow_starter", _) => rule.allow_starter = self.reader.flag(value, &trail),
                 ("on_timeout", Shape::OneOf(words)) if self.reader.one_of(value, &trail, words) == Some(1) => {
                     on_timeout = OnTimeout::Continue;
@@ -235,7 +246,10 @@ impl Parser<'_> {
             let message = "`approvers` and `allow_starter` are only for `approval`";
             self.reader.report(node.place, trail, message, Some("remove them".to_owned()));
         }
-        Some(Wait { target, timeout, on_timeout, rule })
+        if early.is_some() && !matches!(target, WaitFor::Signal(_)) {
+            self.reader.report(node.place, trail, "`early` is only for `signal`", Some("remove it".to_owned()));
+        }
+        Some(Wait { target, timeout, on_timeout, drops_early: early == Some(1), rule })
     }
 
     fn approvers(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<String> {
@@ -252,6 +266,70 @@ impl Parser<'_> {
             return self.reader.expression(node, trail, scope).map(Timer::Computed);
         }
         self.reader.duration(node, trail).map(Timer::Fixed)
+    }
+
+    /// Reads names of steps, or `{ first: 2, of: [a, b, c] }`.
+    fn needs_of(&mut self, node: &Node<'_>, trail: &Trail<'_>, step: &mut StepDef) -> Vec<(String, Place)> {
+        if !matches!(node.content, Content::Map(_)) {
+            return self.needs(node, trail);
+        }
+        let mut names = Vec::new();
+        for (key, value) in self.reader.table(node, trail, &keys::NEEDS) {
+            let trail = trail.then(key.name);
+            match key.name {
+                "of" => names = self.needs(value, &trail),
+                _ => step.needs_first = self.reader.number(value, &trail, key.shape).map(|number| number as u32),
+            }
+        }
+        if let Some(first) = step.needs_first.filter(|first| *first as usize > names.len() && !names.is_empty()) {
+            let message = format!("the first {first} of {} steps", names.len());
+            self.reader.report(node.place, trail, message, Some(format!("name {first} steps or more")));
+        }
+        if names.len() > FIRST_OF_MAX {
+            let message = format!("the first of {} steps; {FIRST_OF_MAX} are the most", names.len());
+            self.reader.report(node.place, trail, message, Some("use `for_each` with `first`".to_owned()));
+        }
+        names
+    }
+
+    /// Reports keys of partial joins and ends that do not go together. `own` steps are those of the run itself.
+    fn first_conflicts(&mut self, fields: &Fields<'_, '_>, step: &StepDef, trail: &Trail<'_>, own: bool) {
+        let inside = match &step.action {
+            Action::Steps(block) if step.for_each.is_none() => {
+                self.blocks.get(block.0 as usize).map(|block| block.steps.len())
+            }
+            _ => None,
+        };
+        let mut report = |name: &str, message: &str, hint: &str| {
+            if let Some((key, node)) = fields.get(name) {
+                self.reader.report(node.place, &trail.then(key.name), message, Some(hint.to_owned()));
+            }
+        };
+        let holds = step.for_each.is_some() || matches!(step.action, Action::Steps(_));
+        if !holds && !fields.has("for_each") {
+            report(
+                "first",
+                "`first` goes only with `for_each` or `steps`",
+                "put the steps to choose from into `steps`",
+            );
+        } else if step.for_each.is_none() && fields.has("repeat") {
+            report("first", "`first` does not go with `repeat`", "put the loop into a step inside of `steps`");
+        }
+        if let (Some(first), Some(steps)) = (step.first, inside)
+            && first as usize > steps
+        {
+            report("first", &format!("the first {first} of {steps} steps"), "write a smaller number");
+        }
+        if step.ends_run && !own {
+            report(
+                "ends_run",
+                "`ends_run` goes only with a step of the run itself",
+                "move the step out of what holds it",
+            );
+        }
+        if step.needs_first.is_some() && step.run_if != RunIf::Success {
+            report("run_if", "`run_if` does not go with the first of several needs", "remove it");
+        }
     }
 
     fn needs(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<(String, Place)> {
@@ -365,6 +443,8 @@ impl Parser<'_> {
                 let number = self.reader.number(node, trail, shape);
                 step.priority = number.map_or(step.priority, |number| number as i32);
             }
+            ("first", shape) => step.first = self.reader.number(node, trail, shape).map(|number| number as u32),
+            ("ends_run", _) => step.ends_run = self.reader.flag(node, trail).unwrap_or(false),
             ("queue", _) => step.queue = self.reader.name(node, trail),
             ("requires", _) => step.requires = self.requires(node, trail),
             ("timeout", _) => step.timeout = self.reader.duration(node, trail),

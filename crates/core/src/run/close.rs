@@ -37,6 +37,7 @@ impl Run {
     pub fn closed(&self, id: ScopeId) -> Option<Closed> {
         let scope = self.scopes.get(&id).filter(|scope| scope.is_done())?;
         let (outer, slot) = scope.parent?;
-        Some(Closed { scope: id, task: self.slot(outer, slot)?.task?, failed_by: scope.failed_by })
+        let failed_by = scope.failed_by.filter(|_| !scope.satisfied);
+        Some(Closed { scope: id, task: self.slot(outer, slot)?.task?, failed_by })
     }
 }

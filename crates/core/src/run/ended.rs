@@ -6,12 +6,13 @@ use super::{
     event::{Outcome, RunEvent},
     model::{Run, RunRejection, RunStatus},
     order::Reaction,
-    scope::{Phase, ScopeId, ScopeKind, Slot},
+    scope::{Phase, Scope, ScopeId, ScopeKind, Slot},
 };
 use crate::{
     TaskError,
     definition::{OnError, OnItemError},
     id::TaskId,
+    mutant::{Mutant, planted},
 };
 
 /// End of a task.
@@ -73,7 +74,7 @@ impl Run {
         let block = match &state.kind {
             ScopeKind::Items(_) => {
                 let collect = step.for_each.as_ref().is_some_and(|list| list.on_item_error == OnItemError::Collect);
-                return if collect { Vec::new() } else { failed(true) };
+                return if collect { Vec::new() } else { failed(self.first_of(scope).is_none()) };
             }
             ScopeKind::Turns(_) => return failed(true),
             ScopeKind::Block(block) => block,
@@ -91,6 +92,8 @@ impl Run {
         };
         let own = state.outermost == ScopeId::ROOT && matches!(self.status, RunStatus::Running);
         match self.order.on_failure(step) {
+            // The others may still be enough.
+            _ if self.first_of(scope).is_some() => failed(false),
             Reaction::Stop => failed(true),
             Reaction::GoOn => failed(false),
             Reaction::FailFast if !own => failed(true),
@@ -100,6 +103,34 @@ impl Run {
                 vec![RunEvent::ScopeFailed { scope, task, stops: true }, RunEvent::Failing { error }]
             }
         }
+    }
+
+    /// Returns the number of successes that a scope waits for, if it does not wait for all of its slots.
+    #[must_use]
+    pub fn first_of(&self, id: ScopeId) -> Option<u32> {
+        let scope = self.scopes.get(&id)?;
+        let (outer, slot) = scope.parent?;
+        let step = self.step(outer, slot)?;
+        match scope.kind {
+            ScopeKind::Items(_) => step.first,
+            // With `for_each` it counts the items, and not the steps inside of each.
+            ScopeKind::Block(_) if step.for_each.is_none() => step.first,
+            _ => None,
+        }
+    }
+
+    /// Tells whether enough slots of a scope have succeeded, if it does not wait for all of them.
+    pub(super) fn has_enough(&self, id: ScopeId) -> bool {
+        let succeeded = match self.scopes.get(&id) {
+            Some(Scope { dead: false, closed: false, satisfied: false, kind, .. }) => match kind {
+                ScopeKind::Block(block) => block.succeeded,
+                ScopeKind::Items(items) => items.succeeded,
+                ScopeKind::Turns(_) => 0,
+            },
+            _ => 0,
+        };
+        let enough = !planted(Mutant::FirstIgnored);
+        enough && succeeded > 0 && self.first_of(id).is_some_and(|first| succeeded >= first)
     }
 
     /// Returns the task of the step whose failure the slot handles, if it handles one.

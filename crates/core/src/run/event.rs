@@ -90,6 +90,8 @@ pub enum RunEvent {
     ClockResumed { at: Timestamp },
     /// A signal arrived that no step waits for yet.
     SignalKept { name: Name },
+    /// A signal arrived that no step waits for, and that no step takes later.
+    SignalLost { name: Name },
     /// A step took a signal that had been stored.
     SignalTaken { name: Name },
     /// The end of the run starts, or should start, a run of another workflow.

@@ -63,7 +63,7 @@ impl Run {
                 self.move_due(since, *at, self.paused);
             }
             // The payload is not in the journal: the caller that commits keeps it.
-            RunEvent::SignalKept { .. } | RunEvent::Triggered { .. } => {}
+            RunEvent::SignalKept { .. } | RunEvent::SignalLost { .. } | RunEvent::Triggered { .. } => {}
             RunEvent::SignalTaken { name } => {
                 if let Some(at) = self.mailbox.iter().position(|(kept, _)| kept == name) {
                     self.mailbox.remove(at);
@@ -169,6 +169,10 @@ impl Run {
             {
                 block.handling_ended(failed, phase);
             }
+            if scope.satisfied {
+                scope.leaving = scope.leaving.saturating_sub(1);
+                self.note_done(id);
+            }
             return;
         }
         if phase == Phase::Handling {
@@ -197,7 +201,10 @@ impl Run {
             ScopeKind::Block(block) => {
                 block.busy = block.busy.saturating_sub(1);
                 let ended = match block.handled(slot) {
-                    None => slot,
+                    None => {
+                        block.succeeded += u32::from(phase == Phase::Succeeded);
+                        slot
+                    }
                     Some(failed) => {
                         block.handling_ended(failed, phase);
                         failed
@@ -207,6 +214,7 @@ impl Run {
             }
             ScopeKind::Items(items) => {
                 items.open.remove(&slot.0);
+                items.succeeded += u32::from(phase == Phase::Succeeded);
                 items.ended += if planted(Mutant::JoinCountedTwice) { 2 } else { 1 };
             }
             ScopeKind::Turns(turns) => {
@@ -221,6 +229,10 @@ impl Run {
             }
         }
         self.awake.insert(id);
+        let ends_run = id == ScopeId::ROOT && self.step(id, slot).is_some_and(|step| step.ends_run);
+        if self.has_enough(id) || (ends_run && phase == Phase::Succeeded && !planted(Mutant::EndIgnored)) {
+            self.satisfy(id);
+        }
         self.note_done(id);
     }
 
@@ -239,14 +251,24 @@ impl Run {
         let Some(Scope { kind: ScopeKind::Block(block), .. }) = self.scopes.get_mut(&id) else { return };
         let joined = if planted(Mutant::JoinCountedTwice) { 2 } else { 1 };
         block.unfinished = block.unfinished.saturating_sub(joined);
-        let Some(step) = definition.block(block.block).steps.get(slot.0 as usize) else { return };
+        let steps = &definition.block(block.block).steps;
+        let Some(step) = steps.get(slot.0 as usize) else { return };
         let mut ready = Vec::new();
         for dependent in &step.dependents {
             let Some(state) = block.slots.get_mut(dependent.0 as usize) else { continue };
+            if state.unmet == 0 {
+                // The first of its needs were enough.
+                continue;
+            }
             let met = if planted(Mutant::NeedCountedTwice) { 2 } else { 1 };
             state.unmet = state.unmet.saturating_sub(met);
             let allowed = if planted(Mutant::StartBeforeNeeds) { 1 } else { 0 };
             if state.unmet <= allowed && state.phase == Phase::Pending {
+                ready.push(Slot(dependent.0));
+            } else if block.have_enough(steps.get(dependent.0 as usize))
+                && let Some(state) = block.slots.get_mut(dependent.0 as usize)
+            {
+                state.unmet = 0;
                 ready.push(Slot(dependent.0));
             }
         }

@@ -295,7 +295,15 @@ impl Run {
         };
         let slots: Vec<SlotState> = steps.iter().map(state).collect();
         let unfinished = slots.iter().filter(|slot| slot.phase == Phase::Pending).count() as u32;
-        let kind = BlockScope { block, slots, handlers: BTreeMap::new(), unfinished, busy: 0, ready: BTreeMap::new() };
+        let kind = BlockScope {
+            block,
+            slots,
+            handlers: BTreeMap::new(),
+            unfinished,
+            succeeded: 0,
+            busy: 0,
+            ready: BTreeMap::new(),
+        };
         self.open_scope(id, parent, ScopeKind::Block(kind));
         for (at, step) in steps.iter().enumerate() {
             if step.needs.is_empty() && !step.is_handler {
@@ -355,6 +363,13 @@ impl Run {
     #[must_use]
     pub fn slot(&self, scope: ScopeId, slot: Slot) -> Option<&SlotState> {
         self.scopes.get(&scope)?.slot(slot)
+    }
+
+    /// Sets the task whose failure made the run's own steps fail, before [`Run::rebuild`].
+    pub fn set_failed_by(&mut self, task: Option<TaskId>) {
+        if let Some(root) = self.scopes.get_mut(&ScopeId::ROOT) {
+            root.failed_by = task;
+        }
     }
 
     /// Returns the task whose failure made the run's own steps fail.

@@ -58,7 +58,7 @@ impl Run {
             _ => 1,
         };
         let scope = self.scopes.get_mut(&id)?;
-        if scope.dead || scope.closed {
+        if scope.dead || scope.satisfied || scope.closed {
             return None;
         }
         match &mut scope.kind {

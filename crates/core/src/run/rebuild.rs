@@ -36,6 +36,7 @@ type Rows<'a> = HashMap<ScopeId, Vec<&'a StepRow>>;
 impl Run {
     /// Restores the slots of a fresh run from their rows, and finds those that are ready.
     pub fn rebuild(&mut self, rows: &[StepRow]) {
+        let stopped_by = self.failed_by();
         let mut scopes = Rows::new();
         for row in rows {
             scopes.entry(row.scope).or_default().push(row);
@@ -69,6 +70,11 @@ impl Run {
         if !matches!(self.status, RunStatus::Running) {
             self.tear_down_all();
         }
+        let satisfied = self.scopes.get(&ScopeId::ROOT).is_some_and(|root| root.satisfied);
+        if satisfied || !matches!(self.status, RunStatus::Running) {
+            // A step that the end of its run cancelled looks like one that a person cancelled, which would stop it.
+            self.set_failed_by(stopped_by);
+        }
     }
 
     fn rebuild_scope(&mut self, id: ScopeId, rows: &[&StepRow]) {
@@ -88,12 +94,18 @@ impl Run {
             None => {}
         }
         self.awake.insert(id);
+        let ends_run = |row: &&&StepRow| self.step(id, row.slot).is_some_and(|step| step.ends_run);
+        let ended = id == ScopeId::ROOT && rows.iter().filter(ends_run).any(|row| row.state == StateKind::Succeeded);
+        if ended || self.has_enough(id) {
+            self.satisfy(id);
+        }
         self.note_done(id);
     }
 
     fn rebuild_block(&mut self, id: ScopeId, rows: &[&StepRow]) {
         let definition = Arc::clone(&self.definition);
         let order = Arc::clone(&self.order);
+        let first = self.first_of(id).is_some();
         let Some(scope) = self.scopes.get_mut(&id) else { return };
         let ScopeKind::Block(block) = &mut scope.kind else { return };
         block.ready.clear();
@@ -138,9 +150,11 @@ impl Run {
             (slot.phase, slot.task) = (phase, Some(row.task));
         }
         for (at, step) in steps.iter().enumerate() {
-            let ended = block.slots.get(at).is_some_and(|slot| slot.phase.has_ended() && !step.is_handler);
+            let phase = block.slots.get(at).map_or(Phase::Pending, |slot| slot.phase);
+            let ended = phase.has_ended() && !step.is_handler;
             if ended {
                 block.unfinished = block.unfinished.saturating_sub(1);
+                block.succeeded += u32::from(phase == Phase::Succeeded);
             }
             for dependent in step.dependents.iter().filter(|_| ended) {
                 if let Some(slot) = block.slots.get_mut(dependent.0 as usize) {
@@ -148,11 +162,18 @@ impl Run {
                 }
             }
         }
+        for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.needs_first.is_some()) {
+            if block.have_enough(Some(step))
+                && let Some(slot) = block.slots.get_mut(at)
+            {
+                slot.unmet = 0;
+            }
+        }
         let ready = block.slots.iter().enumerate().filter(|(_, slot)| slot.phase == Phase::Pending && slot.unmet == 0);
         let ready: Vec<Slot> = ready.map(|(at, _)| Slot(at as u32)).collect();
         for (slot, task) in failures {
             let reaction = steps.get(slot.0 as usize).map(|step| order.on_failure(step));
-            scope.fail(task, reaction != Some(super::order::Reaction::GoOn));
+            scope.fail(task, !first && reaction != Some(super::order::Reaction::GoOn));
         }
         for (slot, _) in handling {
             self.call_handler_again(id, slot);
@@ -172,6 +193,7 @@ impl Run {
         let parent = self.scopes.get(&id).and_then(|scope| scope.parent);
         let step = parent.and_then(|(outer, slot)| self.step(outer, slot));
         let collect = step.and_then(|step| step.for_each.as_ref()).map(|list| list.on_item_error);
+        let first = self.first_of(id).is_some();
         let Some(scope) = self.scopes.get_mut(&id) else { return };
         let mut failures = Vec::new();
         let ScopeKind::Items(items) = &mut scope.kind else { return };
@@ -182,6 +204,7 @@ impl Run {
             let phase = phase_of(row.state);
             if phase.has_ended() {
                 items.ended += 1;
+                items.succeeded += u32::from(phase == Phase::Succeeded);
                 if matches!(phase, Phase::Failed | Phase::Cancelled) && collect == Some(OnItemError::Fail) {
                     failures.push(row.task);
                 }
@@ -189,7 +212,7 @@ impl Run {
                 items.open.insert(row.slot.0, SlotState { phase, unmet: 0, task: Some(row.task) });
             }
         }
-        failures.into_iter().for_each(|task| scope.fail(task, true));
+        failures.into_iter().for_each(|task| scope.fail(task, !first));
     }
 
     fn rebuild_turns(&mut self, id: ScopeId, rows: &[&StepRow]) {
@@ -219,6 +242,10 @@ impl Run {
     /// Opens the scopes that open rows wait for, and the steps of a turn that `until` has yet to read.
     fn rebuild_inner(&mut self, id: ScopeId, rows: &[&StepRow]) -> Vec<ScopeId> {
         let mut opened = Vec::new();
+        if self.scopes.get(&id).is_some_and(|scope| scope.satisfied) {
+            // The scopes inside of its open rows are gone.
+            return opened;
+        }
         for row in rows.iter().filter(|row| !row.state.is_terminal()) {
             if let Some(opening) = row.opened {
                 self.open_inner(id, row.slot, opening);

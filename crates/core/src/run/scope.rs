@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{definition::BlockIx, id::TaskId};
+use crate::{
+    definition::{BlockIx, StepDef},
+    id::TaskId,
+};
 
 /// Id of a scope within its run. It follows from the position of the scope, so that two servers, a recovery and a rerun
 /// give one scope the same id.
@@ -81,6 +84,10 @@ pub struct Scope {
     pub stopped: bool,
     /// Whether no step may begin: its open tasks are being cancelled.
     pub dead: bool,
+    /// Whether enough in it has succeeded: nothing more begins, and its open tasks are being cancelled.
+    pub satisfied: bool,
+    /// Slots of a satisfied scope whose tasks have not ended yet.
+    pub leaving: u32,
     /// Whether it is done and kept only so that the next turn of its loop can read its steps.
     pub closed: bool,
 }
@@ -107,6 +114,8 @@ pub struct BlockScope {
     pub handlers: BTreeMap<u32, SlotState>,
     /// Steps that have not ended.
     pub unfinished: u32,
+    /// Steps that succeeded.
+    pub succeeded: u32,
     /// Steps that were taken up and have not ended.
     pub(super) busy: u32,
     /// Slots that may begin: by rank, then by the order in which they became ready.
@@ -126,6 +135,8 @@ pub struct ItemsScope {
     pub open: BTreeMap<u32, SlotState>,
     /// Number of ended items.
     pub ended: u32,
+    /// Number of items that succeeded.
+    pub succeeded: u32,
 }
 
 /// Turns of a loop in progress.
@@ -193,7 +204,17 @@ impl Phase {
 
 impl Scope {
     pub(super) fn new(parent: Option<(ScopeId, Slot)>, outermost: ScopeId, kind: ScopeKind) -> Scope {
-        Scope { parent, outermost, kind, failed_by: None, stopped: false, dead: false, closed: false }
+        Scope {
+            parent,
+            outermost,
+            kind,
+            failed_by: None,
+            stopped: false,
+            dead: false,
+            satisfied: false,
+            leaving: 0,
+            closed: false,
+        }
     }
 
     /// Returns the state of a slot that has one.
@@ -250,6 +271,9 @@ impl Scope {
         if self.dead || self.closed {
             return false;
         }
+        if self.satisfied {
+            return self.leaving == 0;
+        }
         match &self.kind {
             ScopeKind::Block(block) => block.unfinished == 0,
             ScopeKind::Items(items) => {
@@ -272,6 +296,18 @@ impl BlockScope {
     #[must_use]
     pub fn handled(&self, slot: Slot) -> Option<Slot> {
         slot.0.checked_sub(self.slots.len() as u32).map(Slot)
+    }
+
+    /// Counts the needs of a step that succeeded.
+    pub(super) fn needs_succeeded(&self, step: &StepDef) -> u32 {
+        let needs = step.needs.iter().filter_map(|need| self.slots.get(need.0 as usize));
+        needs.filter(|slot| slot.phase == Phase::Succeeded).count() as u32
+    }
+
+    /// Tells whether enough needs of a step have succeeded, if it does not wait for all of them.
+    pub(super) fn have_enough(&self, step: Option<&StepDef>) -> bool {
+        let first = step.and_then(|step| Some((step, step.needs_first?)));
+        first.is_some_and(|(step, first)| self.needs_succeeded(step) >= first)
     }
 
     /// Records the end of a handler.

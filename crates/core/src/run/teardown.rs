@@ -96,6 +96,25 @@ impl Run {
         }
     }
 
+    /// Ends a scope in which enough has succeeded: its other slots are cancelled, with all inside of them. It is done
+    /// when their tasks have ended, so that what it hands out does not depend on how fast that is.
+    pub(super) fn satisfy(&mut self, id: ScopeId) {
+        let Some(scope) = self.scopes.get_mut(&id) else { return };
+        scope.satisfied = true;
+        if let ScopeKind::Block(block) = &mut scope.kind {
+            block.ready.clear();
+            block.handle_no_more();
+        }
+        let open = scope.open();
+        scope.leaving = open.len() as u32;
+        for (slot, task) in open {
+            self.drop_inner(id, slot);
+            self.to_cancel.insert(task);
+        }
+        self.awake.remove(&id);
+        self.note_done(id);
+    }
+
     /// Closes the scope of a slot that has ended, and marks its open tasks for cancellation. The steps of a turn stay
     /// until the next turn has begun, because `until` may refer to them.
     pub(super) fn leave_inner(&mut self, scope: ScopeId, slot: Slot) {
@@ -134,6 +153,6 @@ impl Run {
     pub(super) fn is_alive(&self, scope: ScopeId, slot: Slot) -> bool {
         let Some(scope) = self.scopes.get(&scope) else { return false };
         let phase = scope.slot(slot).map(|state| state.phase);
-        !scope.dead && !scope.closed && matches!(phase, Some(Phase::Pending | Phase::Queued))
+        !scope.dead && !scope.satisfied && !scope.closed && matches!(phase, Some(Phase::Pending | Phase::Queued))
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     model::Run,
-    scope::{Phase, ScopeId, ScopeKind, Slot},
+    scope::{Phase, ScopeId, ScopeKind, Slot, SlotState},
 };
 use crate::{
     definition::RunIf,
@@ -36,6 +36,10 @@ pub enum SkipReason {
     NothingSucceeded,
     /// Another step stopped the run.
     RunStopped,
+    /// Fewer of the steps it needs succeeded than it asks for.
+    TooFew,
+    /// A step of its `unless_begun` has begun.
+    TooLate,
 }
 
 impl SkipReason {
@@ -49,6 +53,8 @@ impl SkipReason {
             SkipReason::NothingFailed => "it runs only after a failure, and nothing it needs failed",
             SkipReason::NothingSucceeded => "it runs only after a success, and nothing it needs succeeded",
             SkipReason::RunStopped => "another step failed and stopped the run",
+            SkipReason::TooFew => "too few of the steps it needs succeeded",
+            SkipReason::TooLate => "a step of its `unless_begun` has begun",
         }
     }
 }
@@ -72,6 +78,19 @@ impl Run {
         let failed = phases().any(|phase| matches!(phase, Phase::Failed | Phase::Cancelled));
         let any_failed = failed || phases().any(|phase| phase == Phase::Tolerated);
         let none = step.needs.is_empty();
+        let begun = |slot: &SlotState| !matches!(slot.phase, Phase::Pending | Phase::Queued | Phase::Skipped);
+        let late = !planted(Mutant::LateBegun);
+        if late && step.unless_begun.iter().filter_map(|other| block.slots.get(other.0 as usize)).any(begun) {
+            return Verdict::Skip(SkipReason::TooLate);
+        }
+        if let Some(first) = step.needs_first {
+            return match block.needs_succeeded(step) >= first {
+                true if !stopped => Verdict::Start,
+                _ if failed => Verdict::Skip(SkipReason::NeedFailed),
+                true => Verdict::Skip(SkipReason::RunStopped),
+                false => Verdict::Skip(SkipReason::TooFew),
+            };
+        }
         match step.run_if {
             RunIf::Always => Verdict::Start,
             RunIf::Failure if any_failed => Verdict::Start,

@@ -23,14 +23,20 @@ pub(super) struct Close {
 #[derive(Debug, Clone, Copy)]
 enum What {
     Block(BlockIx),
-    Items(u32),
+    Items {
+        total: u32,
+        /// Whether only items that succeeded are handed out.
+        succeeded_only: bool,
+    },
 }
 
 impl Close {
     pub fn new(run: &Run, scope: ScopeId) -> Option<Close> {
         let what = match &run.scopes.get(&scope)?.kind {
             ScopeKind::Block(block) => What::Block(block.block),
-            ScopeKind::Items(items) => What::Items(items.total),
+            ScopeKind::Items(items) => {
+                What::Items { total: items.total, succeeded_only: run.first_of(scope).is_some() }
+            }
             ScopeKind::Turns(_) => return None,
         };
         Some(Close { scope, what })
@@ -59,18 +65,20 @@ impl Close {
                 put?
             }
             // There are zero rows to fetch.
-            What::Items(0) => {
+            What::Items { total: 0, .. } => {
                 json.extend_from_slice(b"[]");
                 Ok(())
             }
-            What::Items(total) => {
+            What::Items { total, succeeded_only } => {
                 let mut next = 0;
                 json.push(b'[');
                 let put = resolve.scope(whole.run, self.scope, &mut |task, output| {
                     let slot = task.origin.as_ref().map_or(0, |origin| origin.slot.0);
-                    // Every item has a row; if one were missing, the positions of the others must not move.
+                    // An item without a row never began; the positions of the others must not move.
                     (next..slot).for_each(|_| item(&mut json, b"null"));
-                    item(&mut json, &of_item(task, output));
+                    let left_out = succeeded_only && !matches!(task.state, TaskState::Succeeded { .. });
+                    let value = if left_out { b"null".to_vec() } else { of_item(task, output) };
+                    item(&mut json, &value);
                     next = slot + 1;
                     Ok(())
                 });

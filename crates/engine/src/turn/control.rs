@@ -127,7 +127,7 @@ pub(super) fn hold_paused(state: &mut LoopState, task: &Task) -> Result<bool, St
     Ok(true)
 }
 
-/// Delivers a signal to the step that has waited for it the longest, or stores it.
+/// Delivers a signal to the step that has waited for it the longest, or stores it, unless it is one that is lost then.
 pub(super) fn signal(state: &mut LoopState, id: RunId, name: &Name, payload: &NewPayload) -> Answer {
     if let Err(error) = runs::load_run(state, id)? {
         return Ok(Err(error));
@@ -138,6 +138,10 @@ pub(super) fn signal(state: &mut LoopState, id: RunId, name: &Name, payload: &Ne
         return Ok(Err(RunRejection::NotRunning { run: id, status }.into()));
     }
     let waiting = run.waiting.get(name).and_then(|tasks| tasks.first().copied());
+    if waiting.is_none() && run.definition.dropped_signals.contains(name) && !planted(Mutant::EarlyKept) {
+        state.rows.record(id, &RunEvent::SignalLost { name: name.clone() });
+        return Ok(Ok(()));
+    }
     if waiting.is_none() && run.mailbox.len() >= MAILBOX_MAX {
         let what = format!("{id} keeps {MAILBOX_MAX} signals that no step waited for, and keeps no more");
         return Ok(Err(EngineError::InvalidInput(what)));

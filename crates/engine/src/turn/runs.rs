@@ -196,6 +196,7 @@ pub(crate) fn run_from_row(row: RunRow, definition: Arc<Definition>, order: Arc<
     run.due_at = row.due_at;
     run.seq = row.seq;
     run.revision = row.revision;
+    run.set_failed_by(row.stopped_by);
     run
 }
 

@@ -6,6 +6,7 @@ use kapelle_core::{
     Category, Name, RunId, TaskError, TaskId, TenantId, Timestamp,
     cache::CacheRule,
     definition::{Action, BlockIx, StepDef, Wait, WaitFor as Target},
+    mutant::{Mutant, planted},
     run::{BeginStep, Beginning, Opening, Parent, Run, ScopeId, SkipReason, Slot, SlotKind, StepStart},
     task::{NewTask, Origin, Policy, Submit, Task, TaskState, WaitFor},
     worker::WorkerSpec,
@@ -122,12 +123,12 @@ pub(super) fn begin_slot(
     beginning: Beginning,
     input: Option<&NewPayload>,
 ) -> Result<(), StoreError> {
-    let wait = match state.rows.cache.run(id).and_then(|run| run.slot_kind(place.0, place.1)) {
-        Some(SlotKind::Action(Action::Wait(wait))) => wait_for(wait, state.rows.now),
-        _ => None,
+    let (wait, drops_early) = match state.rows.cache.run(id).and_then(|run| run.slot_kind(place.0, place.1)) {
+        Some(SlotKind::Action(Action::Wait(wait))) => (wait_for(wait, state.rows.now), wait.drops_early),
+        _ => (None, false),
     };
     let signal = match &beginning {
-        Beginning::Wait(Some(name)) => Some(name.clone()),
+        Beginning::Wait(Some(name)) if !drops_early || planted(Mutant::EarlyKept) => Some(name.clone()),
         _ => None,
     };
     let Some(task) = begin_slot_with(state, id, place, beginning, input, wait)? else { return Ok(()) };
@@ -316,7 +317,7 @@ pub(super) fn insert_waiting(state: &mut LoopState, task: Task, wait: WaitFor) {
 }
 
 pub(super) fn insert_ended(state: &mut LoopState, task: Task) {
-    if !kapelle_core::mutant::planted(kapelle_core::mutant::Mutant::ForgottenRow) {
+    if !planted(Mutant::ForgottenRow) {
         state.rows.cache.insert_task(task);
     }
 }

@@ -112,6 +112,7 @@ fn fresh(shelf: &RunShelf) -> Run {
 fn rebuilt(disk: &Disk, shelf: &RunShelf, live: &Run) -> Result<(), String> {
     let mut rebuilt = fresh(shelf);
     rebuilt.status = shelf.row.status.clone();
+    rebuilt.set_failed_by(shelf.row.stopped_by);
     rebuilt.rebuild(&disk.rows(shelf));
     differ("memory", live, "rows", &rebuilt)
 }

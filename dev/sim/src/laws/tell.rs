@@ -82,7 +82,10 @@ impl Model {
             | RunEvent::ClockPaused { .. }
             | RunEvent::ClockResumed { .. } => self.stands_still(disk, shelf, event, at)?,
             // No workflow here is started by the end of another.
-            RunEvent::SignalKept { .. } | RunEvent::SignalTaken { .. } | RunEvent::Triggered { .. } => {}
+            RunEvent::SignalKept { .. }
+            | RunEvent::SignalLost { .. }
+            | RunEvent::SignalTaken { .. }
+            | RunEvent::Triggered { .. } => {}
             RunEvent::CancelRequested { .. } => self.cancelled(disk, shelf)?,
             RunEvent::TailOpened { scope } => self.tail_opened(&shelf.flow.table, *scope)?,
             RunEvent::Succeeded { .. } => self.over = Some(StatusKind::Succeeded),

@@ -51,7 +51,7 @@ impl Reference {
     /// Returns the nodes of a scope that may begin now.
     fn candidates(&self, at: ScopeAt) -> Vec<NodeAt> {
         let scope = &self.scopes[at];
-        if scope.dead || Some(scope.outer) != self.stage {
+        if scope.dead || scope.satisfied || Some(scope.outer) != self.stage {
             return Vec::new();
         }
         let phase = |at: &NodeAt| self.nodes[*at].seen.phase;
@@ -85,20 +85,36 @@ impl Reference {
     fn is_ready(&self, at: NodeAt) -> bool {
         let node = &self.nodes[at];
         let step = self.step_of(at);
-        let block = &self.scopes[node.scope].nodes;
-        node.seen.phase == Phase::Pending
-            && !step.is_handler
-            && step.needs.iter().all(|need| self.nodes[block[need.0 as usize]].seen.phase.has_ended())
+        let needs = self.needs(at);
+        let enough = step.needs_first.is_some_and(|first| succeeded(&needs) >= first);
+        node.seen.phase == Phase::Pending && !step.is_handler && (enough || needs.iter().all(|phase| phase.has_ended()))
+    }
+
+    /// Returns the phases of the steps that a step needs.
+    fn needs(&self, at: NodeAt) -> Vec<Phase> {
+        let block = &self.scopes[self.nodes[at].scope].nodes;
+        self.step_of(at).needs.iter().map(|need| self.nodes[block[need.0 as usize]].seen.phase).collect()
     }
 
     /// Returns the reason to skip a step, from its needs alone.
     fn skipped_by_needs(&self, at: NodeAt) -> Option<Reason> {
         let scope = &self.scopes[self.nodes[at].scope];
         let step = self.step_of(at);
-        let needs: Vec<Phase> =
-            step.needs.iter().map(|need| self.nodes[scope.nodes[need.0 as usize]].seen.phase).collect();
+        let needs = self.needs(at);
+        let others = step.unless_begun.iter().map(|other| self.nodes[scope.nodes[other.0 as usize]].seen.phase);
+        if others.into_iter().any(|phase| !matches!(phase, Phase::Pending | Phase::Skipped)) {
+            return Some(Reason::TooLate);
+        }
         let any = |phases: &[Phase]| needs.iter().any(|phase| phases.contains(phase));
         let failed = any(&[Phase::Failed, Phase::Cancelled]);
+        if let Some(first) = step.needs_first {
+            return match succeeded(&needs) >= first {
+                true if !scope.stopped => None,
+                _ if failed => Some(Reason::NeedFailed),
+                true => Some(Reason::RunStopped),
+                false => Some(Reason::TooFew),
+            };
+        }
         match step.run_if {
             RunIf::Always => None,
             RunIf::Failure if failed || any(&[Phase::Tolerated]) => None,
@@ -148,6 +164,9 @@ impl Reference {
     /// Delivers a signal that arrived before its step.
     fn answer_at_once(&mut self, at: NodeAt) {
         let Some(Waits::Signal(name)) = self.nodes[at].seen.waits.clone() else { return };
+        if matches!(&self.step_of(at).action, Action::Wait(wait) if wait.drops_early) {
+            return;
+        }
         if let Some(place) = self.signals.iter().position(|(known, _)| *known == name) {
             let (_, payload) = self.signals.remove(place);
             self.end(at, End::Succeeded(payload));
@@ -291,6 +310,10 @@ impl Reference {
         self.scopes[scope].nodes.push(at);
         at
     }
+}
+
+fn succeeded(phases: &[Phase]) -> u32 {
+    phases.iter().filter(|phase| **phase == Phase::Succeeded).count() as u32
 }
 
 fn prefix(outer: Outer) -> &'static str {

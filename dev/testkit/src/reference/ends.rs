@@ -47,9 +47,34 @@ impl Reference {
     /// Handles the effects of a node's end on its scope.
     pub(super) fn ended(&mut self, at: NodeAt) {
         let scope = self.nodes[at].scope;
-        if self.scopes[scope].dead {
+        if self.scopes[scope].dead || self.scopes[scope].satisfied {
             return;
         }
+        self.settle_failure(at);
+        let ends_run = self.scopes[scope].parent.is_none()
+            && self.scopes[scope].outer == Outer::Root
+            && self.step_of(at).ends_run
+            && self.nodes[at].seen.phase == Phase::Succeeded;
+        let won = self.scopes[scope].nodes.iter().filter(|at| self.nodes[**at].seen.phase == Phase::Succeeded).count();
+        if ends_run || self.first_of(scope).is_some_and(|first| won as u32 >= first) {
+            self.scopes[scope].satisfied = true;
+            self.cancel_inside(scope);
+        }
+    }
+
+    /// Returns the number of successes after which a scope ends, if it does not wait for all.
+    fn first_of(&self, scope: ScopeAt) -> Option<u32> {
+        let step = self.step_of(self.scopes[scope].parent?);
+        match self.scopes[scope].kind {
+            Kind::Items => step.first,
+            Kind::Block(_) if step.for_each.is_none() => step.first,
+            _ => None,
+        }
+    }
+
+    /// Handles the effects of a failure.
+    fn settle_failure(&mut self, at: NodeAt) {
+        let scope = self.nodes[at].scope;
         let phase = self.nodes[at].seen.phase;
         if let Some(failed) = self.nodes[at].handles {
             self.nodes[failed].seen.phase = if phase == Phase::Succeeded { Phase::Tolerated } else { Phase::Failed };
@@ -75,7 +100,7 @@ impl Reference {
                 let each = self.step_of(at).for_each.as_ref();
                 if each.is_some_and(|each| each.on_item_error == OnItemError::Fail) {
                     self.blame(scope, at);
-                    self.scopes[scope].stopped = true;
+                    self.scopes[scope].stopped = self.first_of(scope).is_none();
                 }
             }
             Kind::Turns { .. } => self.blame(scope, at),
@@ -96,6 +121,10 @@ impl Reference {
     /// Handles a failure of that step that nothing tolerates, with the error of that node.
     fn stop(&mut self, scope: ScopeAt, step: NodeAt, by: NodeAt) {
         self.blame(scope, by);
+        if self.first_of(scope).is_some() {
+            // The others may still be enough.
+            return;
+        }
         let Strategy::Priority { fail_fast_at } = self.definition.strategy else {
             self.scopes[scope].stopped = true;
             return;
@@ -123,6 +152,10 @@ impl Reference {
     /// Cancels all open nodes in a scope and below it, and stops it.
     pub(super) fn kill(&mut self, scope: ScopeAt) {
         self.scopes[scope].dead = true;
+        self.cancel_inside(scope);
+    }
+
+    fn cancel_inside(&mut self, scope: ScopeAt) {
         let inside = [self.scopes[scope].nodes.clone(), self.scopes[scope].handlers.clone()].concat();
         for at in inside {
             if let Some(inner) = self.nodes[at].inner {
@@ -202,6 +235,9 @@ impl Reference {
     /// Tells whether it has no work left.
     fn is_done(&self, scope: ScopeAt) -> bool {
         let state = &self.scopes[scope];
+        if state.satisfied {
+            return true;
+        }
         let ended = |at: &NodeAt| self.nodes[*at].seen.phase.has_ended();
         match state.kind {
             Kind::Block(_) => state.nodes.iter().all(|at| ended(at) || self.step_of(*at).is_handler),
@@ -216,7 +252,7 @@ impl Reference {
     /// Returns the result of a done scope for its node.
     fn result(&self, scope: ScopeAt) -> End {
         let state = &self.scopes[scope];
-        if let Some(by) = state.failed_by {
+        if let Some(by) = state.failed_by.filter(|_| !state.satisfied) {
             return End::Failed(self.blamed(by));
         }
         let seen = |at: &NodeAt| &self.nodes[*at].seen;
@@ -225,6 +261,9 @@ impl Reference {
                 let succeeded = state.nodes.iter().filter(|at| seen(at).phase == Phase::Succeeded);
                 let entry = |at: &NodeAt| (self.step_of(*at).name.to_string(), seen(at).output.clone());
                 Json::Object(succeeded.map(entry).collect::<Map<String, Json>>())
+            }
+            Kind::Items if self.first_of(scope).is_some() => {
+                state.nodes.iter().map(|at| seen(at).output.clone()).collect()
             }
             Kind::Items => state.nodes.iter().map(|at| self.collected(*at)).collect(),
             Kind::Turns { .. } => state.nodes.last().map_or(Json::Null, |at| seen(at).output.clone()),

@@ -72,6 +72,10 @@ pub enum Reason {
     NothingSucceeded,
     /// Another step stopped its block.
     RunStopped,
+    /// Fewer of its needs succeeded than it asks for.
+    TooFew,
+    /// A step of its `unless_begun` has begun.
+    TooLate,
 }
 
 /// End of a task.
@@ -179,6 +183,8 @@ pub(super) struct Scope {
     pub stopped: bool,
     /// Whether no step may begin.
     pub dead: bool,
+    /// Whether enough in it has succeeded.
+    pub satisfied: bool,
     /// Oldest of the failures that make it fail.
     pub failed_by: Option<NodeAt>,
 }

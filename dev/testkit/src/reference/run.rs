@@ -152,6 +152,7 @@ impl Reference {
         });
         match waiting.min_by_key(|at| self.nodes[*at].begun) {
             Some(at) => self.end(at, End::Succeeded(payload)),
+            None if self.definition.dropped_signals.iter().any(|dropped| dropped.as_str() == name) => {}
             None => self.signals.push((name.to_owned(), payload)),
         }
     }
@@ -274,6 +275,7 @@ impl Reference {
             handlers: Vec::new(),
             stopped: false,
             dead: false,
+            satisfied: false,
             failed_by: None,
         };
         self.scopes.push(scope);
