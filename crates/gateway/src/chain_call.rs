@@ -13,7 +13,13 @@ use crate::{
     gateway::{Gateway, Limits},
     money::{Hold, Ledger, NoMoney, Order, Outcome},
     price::Price,
-    providers::{Fault, FaultKind, Server, bridge, dialect::Asked, gather, http::request_id, told::Told},
+    providers::{
+        Fault, FaultKind, Server, bridge,
+        dialect::Asked,
+        gather,
+        http::{is_json, request_id},
+        told::Told,
+    },
     rate::Permit,
     replay::Fingerprint,
     routes::{Chain, Routes},
@@ -168,8 +174,8 @@ impl ChainCall<'_> {
         Ok(breaker)
     }
 
-    /// Returns the server if it has a key and supports the request. A server without responses also gets the equivalent
-    /// chat request.
+    /// Returns the server if it has a key and supports the request. A server without the operation also gets
+    /// the equivalent chat request.
     fn usable(&self, link: &str, provider: &str) -> Result<(Arc<Server>, Option<ModelCall>), Fault> {
         let Some(server) = self.routes.servers.get(provider) else {
             return Err(Fault::unsent(link, FaultKind::Request, Category::Internal, "the provider is gone"));
@@ -191,8 +197,7 @@ impl ChainCall<'_> {
             Fault::unsent(link, FaultKind::Request, Category::Provider, &why).unsupported()
         };
         let features = server.features;
-        let responses = self.call.operation == Operation::Responses && !features.has(Feature::Responses);
-        let chat = (responses && features.has(Feature::Chat)).then(|| bridge::chat(self.call));
+        let chat = bridge::needed(self.call.operation, features).then(|| bridge::chat(self.call));
         let chat = chat.transpose().map_err(unable)?;
         let missing = features.missing(chat.as_ref().unwrap_or(self.call).needs());
         if !missing.is_empty() {
@@ -204,7 +209,7 @@ impl ChainCall<'_> {
 
     /// Returns the answer's length limit: the caller's or the alias's, cut to what the money buys.
     fn longest(&self, link: &str, price: Price) -> Result<Option<u64>, Fault> {
-        if self.call.operation == crate::wire::Operation::Embeddings {
+        if self.call.operation == Operation::Embeddings {
             return Ok(None);
         }
         let wanted = self.call.longest_answer().unwrap_or(u64::from(self.chain.max_output_tokens));
@@ -294,32 +299,33 @@ impl ChainCall<'_> {
         let now = Instant::now();
         let link = format!("{}/{}", server.name(), ask.model);
         let sent = (call.operation, body);
-        if !call.stream {
-            let response = server.open(sent, ask, until.saturating_duration_since(now)).await?;
-            let id = request_id(response.headers());
-            let whole = match self.watcher.filter(|_| ask.stream) {
-                Some(watcher) => gather::whole(server, (&link, call), response, watcher).await?,
-                None => server.read(ask.model, call.operation, response).await?,
-            };
-            if let Some(watcher) = self.watcher.filter(|_| !ask.stream) {
-                gather::show(&whole, watcher);
-            }
-            if call.operation == self.call.operation {
-                return Ok((UpstreamBody::Whole(whole), id));
-            }
-            let made = bridge::whole(self.call, whole);
-            let broken = |why: String| Fault::sent(&link, FaultKind::Passing, Category::Provider, &why).unsettled();
-            return made.map(|whole| (UpstreamBody::Whole(whole), id)).map_err(broken);
+        let response = if call.stream {
+            // The head must arrive within this link's share; the body may use all the remaining time.
+            let all = self.until.saturating_duration_since(now);
+            let late = |_| Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled();
+            timeout_at(until, server.open(sent, ask, all)).await.map_err(late)??
+        } else {
+            server.open(sent, ask, until.saturating_duration_since(now)).await?
+        };
+        let id = request_id(response.headers());
+        // A server may answer as a whole what was to be a stream.
+        let streams = ask.stream && !is_json(response.headers());
+        if call.stream && streams {
+            return Ok((UpstreamBody::Stream(response), id));
         }
-        // The head must arrive within this link's share; the body may use all the remaining time.
-        let all = self.until.saturating_duration_since(now);
-        match timeout_at(until, server.open(sent, ask, all)).await {
-            Ok(answer) => answer.map(|response| {
-                let id = request_id(response.headers());
-                (UpstreamBody::Stream(response), id)
-            }),
-            Err(_) => Err(Fault::sent(&link, FaultKind::Passing, Category::Timeout, "no answer in time").unsettled()),
+        let whole = match self.watcher.filter(|_| streams) {
+            Some(watcher) => gather::whole(server, (&link, call), response, watcher).await?,
+            None => server.read(ask.model, call.operation, response).await?,
+        };
+        if let Some(watcher) = self.watcher.filter(|_| !streams) {
+            gather::show(&whole, watcher);
         }
+        if call.operation == self.call.operation {
+            return Ok((UpstreamBody::Whole(whole), id));
+        }
+        let made = bridge::whole(self.call, whole);
+        let broken = |why: String| Fault::sent(&link, FaultKind::Passing, Category::Provider, &why).unsettled();
+        made.map(|whole| (UpstreamBody::Whole(whole), id)).map_err(broken)
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 const OUTPUT_TOKENS: u32 = 4_096;
 /// Provider of models that are named without one.
 const HOME: &str = "openai";
+/// Provider of models whose names begin like Anthropic's, if it is configured.
+const CLAUDE: (&str, &str) = ("anthropic", "claude-");
 
 /// A chain of links, with the state of its weights.
 pub(crate) struct Chain {
@@ -97,7 +99,7 @@ impl Routes {
     }
 
     /// Finds the chain behind a name in a script: an alias, `provider/model`, or a model of the provider `openai`
-    /// (`gpt-4o-mini`, `ft:...`).
+    /// (`gpt-4o-mini`, `ft:...`) or `anthropic` (`claude-...`).
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Chain>, TaskError> {
         if let Some(chain) = self.chains.get(name) {
             return Ok(Arc::clone(chain));
@@ -110,6 +112,7 @@ impl Routes {
             Some((provider, model)) if self.servers.contains_key(provider) && !model.is_empty() => {
                 Ok(single(provider, model))
             }
+            None if name.starts_with(CLAUDE.1) && self.servers.contains_key(CLAUDE.0) => Ok(single(CLAUDE.0, name)),
             None if self.servers.contains_key(HOME) => Ok(single(HOME, name)),
             _ => Err(self.unknown(name)),
         }

@@ -30,7 +30,7 @@ pub(crate) struct UpstreamResponse {
     pub(crate) price: Price,
     pub(crate) price_known: bool,
     pub(crate) answer: UpstreamBody,
-    /// Whether the provider has only chat, so that its answer is converted to a response.
+    /// Whether the provider has only chat, so that its answer is converted to the caller's format.
     pub(crate) bridged: bool,
     pub(crate) permit: Permit,
     /// Reserved tokens.
@@ -58,11 +58,7 @@ impl UpstreamResponse {
     pub(crate) fn events(&self, call: &ModelCall) -> Box<dyn Events> {
         match self.bridged {
             false => self.server.dialect.events(call),
-            // A chat request can be made of it: it was, before it was sent.
-            true => match bridge::chat(call) {
-                Ok(chat) => Box::new(bridge::ResponsePieces::new(self.server.dialect.events(&chat), call)),
-                Err(_) => self.server.dialect.events(call),
-            },
+            true => bridge::events(call, &*self.server.dialect),
         }
     }
 

@@ -107,7 +107,7 @@ async fn a_stream_that_breaks_is_the_fault_that_a_broken_answer_is_and_costs_wha
             ("{ status: 500 }", Category::Unavailable, "(500)"),
             ("{ status: 429, headers: { retry-after: '7' } }", Category::RateLimited, "(429)"),
             ("{ reset: true }", Category::Unavailable, "the connection was cut"),
-            ("{ headers: { content-type: application/json } }", Category::Provider, "not `text/event-stream`"),
+            ("{ headers: { content-type: application/json } }", Category::Provider, "instead of JSON"),
         ] {
             let stage = Stage::of(kind, &format!("[{rule}]")).await;
             let (_, route) = ask(&stage, 1, &request()).await;

@@ -95,6 +95,9 @@ impl Gatekeeper {
     ) -> Response {
         let busy = Arc::new(connection.begin());
         let logged = Logged::begin(request.method());
+        if models::is_below(request.uri().path()) {
+            models::take_api_key(request.headers_mut());
+        }
         let checked = self.site.names.check(request.method(), request.headers(), request.uri(), local);
         let mut response = match checked {
             Err(problem) => models::shaped(request.uri().path(), problem),

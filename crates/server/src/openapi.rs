@@ -102,7 +102,7 @@ fn operation(route: &Route) -> String {
     let mut id = route.method.as_str().to_lowercase();
     let path = route.path.strip_prefix("/v1/").map_or(route.path, |rest| rest);
     if path != route.path {
-        id.push_str("_openai");
+        id.push_str(if path.starts_with("messages") { "_anthropic" } else { "_openai" });
     }
     for part in path.split('/').filter(|part| !part.is_empty() && *part != "api" && *part != "v1") {
         let _ = write!(id, "_{}", part.trim_matches(['{', '}', '*']).replace('.', "_"));

@@ -59,7 +59,7 @@ pub struct Route {
     pub media: &'static str,
     /// Whether the response carries an `ETag`, and is left out for a client that has it already.
     pub marked: bool,
-    /// Whether refusals have the shape that the SDKs of OpenAI read, and tokens of attempts are accepted.
+    /// Whether refusals have the shape that the SDKs of model providers read, and tokens of attempts are accepted.
     pub openai: bool,
     pub(crate) handler: Handler,
 }

@@ -360,6 +360,9 @@ fn of_models() -> Vec<Route> {
         Route::new(post("/v1/chat/completions"), Ask, Tenant, "Ask a model (OpenAI)", models::chat).openai(BODY_MANY),
         Route::new(post("/v1/responses"), Ask, Tenant, "Ask a model (OpenAI)", models::responses).openai(BODY_MANY),
         Route::new(post("/v1/embeddings"), Ask, Tenant, "Embed texts (OpenAI)", models::embeddings).openai(BODY_MANY),
+        Route::new(post("/v1/messages"), Ask, Tenant, "Ask a model (Anthropic)", models::messages).openai(BODY_MANY),
+        Route::new(post("/v1/messages/count_tokens"), Ask, Tenant, "Count tokens (Anthropic)", models::count_tokens)
+            .openai(BODY_MANY),
         Route::new(get("/api/v1/budgets"), Read, Tenant, "Budgets and their spending", budgets::list)
             .gives::<api::BudgetList>(ok),
         Route::new(post("/api/v1/budgets"), Administer, Tenant, "Set or raise a budget", budgets::set)

@@ -16,6 +16,6 @@ pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
         base,
         key_env: Some(provider.api_key_env.clone().unwrap_or_else(|| "AZURE_OPENAI_API_KEY".to_owned())),
         auth: Auth::Header("api-key"),
-        dialect: Box::new(OpenaiFormat { features: Features::all() }),
+        dialect: Box::new(OpenaiFormat { features: Features::of_openai() }),
     })
 }

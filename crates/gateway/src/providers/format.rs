@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
+    anthropic::native,
     dialect::{Asked, Broken, Dialect, Events, Seen, Step, Whole, json_of, object},
     skim::{self, Choice, Piece, ResponseEvent},
     told::Told,
@@ -46,6 +47,8 @@ impl Dialect for OpenaiFormat {
                 limit(call, &Asked { limit: limit_name, ..*ask }, &mut last);
             }
             Operation::Embeddings => {}
+            // Some of these servers also speak the other format.
+            Operation::Messages => return Ok(native::body(call, ask)),
         }
         Ok(object(&[("model", Value::from(ask.model))], (&call.fields, &call.raw), &last))
     }
@@ -56,6 +59,7 @@ impl Dialect for OpenaiFormat {
             Operation::Embeddings => skim::embeddings(&body).map(|usage| (0, usage)),
             // All its text counts.
             Operation::Responses => None,
+            Operation::Messages => return native::whole(body),
         };
         if let Some((text_tokens, usage)) = skimmed {
             return Ok(Whole { usage, body, text_tokens });
@@ -76,12 +80,14 @@ impl Dialect for OpenaiFormat {
                 list("output").map(|list| list.iter().map(|item| estimate_tokens(&item.to_string())).sum())
             }
             Operation::Embeddings => list("data").map(|_| 0),
+            Operation::Messages => list("content").map(|_| 0),
         };
         let Some(text_tokens) = text_tokens else {
             let name = match operation {
                 Operation::Chat => "choices",
                 Operation::Responses => "output",
                 Operation::Embeddings => "data",
+                Operation::Messages => "content",
             };
             return Err(Broken::Garbled(format!("it has no `{name}`"), body));
         };
@@ -91,6 +97,7 @@ impl Dialect for OpenaiFormat {
     fn events(&self, call: &ModelCall) -> Box<dyn Events> {
         match call.operation {
             Operation::Responses => Box::new(ResponseEvents::default()),
+            Operation::Messages => native::events(),
             _ => Box::new(ChatEvents { hide_usage: !call.wants_usage, ..ChatEvents::default() }),
         }
     }

@@ -23,5 +23,5 @@ pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
 
 /// Returns the features of Google's OpenAI-compatible addresses; Vertex lacks embeddings, too.
 pub(crate) fn features() -> Features {
-    Features::all().without(&[Feature::Responses, Feature::Logprobs])
+    Features::of_openai().without(&[Feature::Responses, Feature::Logprobs])
 }

@@ -82,6 +82,11 @@ pub(crate) fn unreadable(headers: &HeaderMap, wanted: &str) -> Option<String> {
     (plain != wanted).then(|| format!("the answer is `{plain}` and not `{wanted}`"))
 }
 
+/// Tells whether the body is said to be JSON, and not compressed.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    !is_packed(headers) && media_type(headers).is_some_and(|kind| kind == "application/json")
+}
+
 /// Reason why a body could not be read.
 pub(crate) enum BodyFault {
     /// It is longer than allowed.

@@ -10,7 +10,7 @@
 //! | `anthropic` | api.anthropic.com | `x-api-key` | Messages, translated both ways |
 //! | `compatible` | any | any or none | OpenAI |
 //!
-//! `bridge` converts responses to chat and back for providers that have only chat.
+//! `bridge` converts responses and messages to chat and back for providers that have only chat.
 
 mod anthropic;
 mod azure;

@@ -16,6 +16,6 @@ pub(crate) fn parts(provider: &Provider) -> Result<Parts, ConfigError> {
         base: Some(OPENAI_BASE_URL.to_owned()),
         key_env: provider.api_key_env.clone(),
         auth: Auth::Bearer,
-        dialect: Box::new(OpenaiFormat { features: Features::all() }),
+        dialect: Box::new(OpenaiFormat { features: Features::of_openai() }),
     })
 }

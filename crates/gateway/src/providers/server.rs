@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Operations in the order of [`Server::addresses`].
-const OPERATIONS: [Operation; 3] = [Operation::Chat, Operation::Responses, Operation::Embeddings];
+const OPERATIONS: [Operation; 4] = [Operation::Chat, Operation::Responses, Operation::Embeddings, Operation::Messages];
 
 /// Differences between kinds of providers.
 pub(crate) struct Parts {
@@ -60,7 +60,7 @@ pub(crate) struct Server {
     provider: Provider,
     pub(crate) base: Url,
     /// Address of each operation.
-    addresses: [Url; 3],
+    addresses: [Url; 4],
     key: Option<Secret>,
     key_env: Option<String>,
     key_file: Option<PathBuf>,
@@ -182,7 +182,7 @@ impl Server {
         let field = call.unknown.iter().find(|name| !self.provider.pass.contains(name))?;
         let shown: String = field.chars().filter(|c| !c.is_control()).take(80).collect();
         let message = format!(
-            "`{shown}`: unknown field; expected a field of `{}` as OpenAI publishes it; leave it out, or list it under \
+            "`{shown}`: unknown field; expected a field of `{}` as its API publishes it; leave it out, or list it under \
              `providers.{}.pass` in kapelle.yaml",
             call.operation.as_str(),
             self.name
@@ -250,7 +250,8 @@ impl Server {
         }
         self.key_refused.store(false, Ordering::Relaxed);
         let wanted = if ask.stream { "text/event-stream" } else { "application/json" };
-        match http::unreadable(response.headers(), wanted) {
+        // A server that cannot stream answers as a whole, and the answer was paid for.
+        match http::unreadable(response.headers(), wanted).filter(|_| !http::is_json(response.headers())) {
             Some(why) => Err(self.other_type(&link, response, why).await),
             None => Ok(response),
         }
@@ -288,11 +289,12 @@ impl Server {
 
     /// Returns the address of an operation, which comes from the configuration alone.
     fn address(&self, operation: Operation) -> Url {
-        let [chat, responses, embeddings] = &self.addresses;
+        let [chat, responses, embeddings, messages] = &self.addresses;
         match operation {
             Operation::Chat => chat.clone(),
             Operation::Responses => responses.clone(),
             Operation::Embeddings => embeddings.clone(),
+            Operation::Messages => messages.clone(),
         }
     }
 

@@ -246,6 +246,11 @@ impl Pipeline {
             }
         };
         match mem::replace(&mut upstream.answer, UpstreamBody::Taken) {
+            UpstreamBody::Whole(whole) if request.call.stream => {
+                let degraded = Hop::reasons(&hops(faults));
+                let made = ReplyStream::whole(request.call, *upstream, delivery, whole, degraded);
+                made.map(|stream| Outcome::Stream(Box::new(stream)))
+            }
             UpstreamBody::Whole(whole) => read(&request, (*upstream, faults), delivery, whole).await,
             UpstreamBody::Stream(response) => {
                 let degraded = Hop::reasons(&hops(faults));
@@ -267,11 +272,7 @@ impl Pipeline {
         let (call, grant) = (&request.call, &request.holder.grant);
         // A script may name a model; a worker file names an alias.
         let chain = if call.of_worker { routes.chain(&call.model) } else { routes.find(&call.model) };
-        let chain = chain.map_err(|error| {
-            let refusal = Refusal::of(&error);
-            let (code, param) = (Some("model_not_found".into()), Some("model".to_owned()));
-            Failure::Refused(Refusal { status: 404, code, param, ..refusal })
-        })?;
+        let chain = chain.map_err(|error| Failure::Refused(Refusal::unknown_model(&error)))?;
         let chain_call = ChainCall {
             call,
             chain: &chain,
@@ -339,7 +340,7 @@ async fn read(
 }
 
 /// Checks that a grant allows a model.
-fn admit(grant: &Grant, model: &str) -> Result<(), Failure> {
+pub(super) fn admit(grant: &Grant, model: &str) -> Result<(), Failure> {
     if grant.allows(model) {
         return Ok(());
     }

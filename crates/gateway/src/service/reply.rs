@@ -5,8 +5,11 @@ use kapelle_core::Money;
 use super::ReplyStream;
 use crate::{
     replay::{Recorded, Source},
-    wire::Refusal,
+    wire::{Door, Refusal, new_request_id},
 };
+
+/// Header of an answer's id, as Anthropic's SDKs read it.
+const REQUEST_ID: &str = "request-id";
 
 /// A reply for the HTTP server to send unchanged.
 #[allow(missing_docs, reason = "the names of the fields say it")]
@@ -27,11 +30,24 @@ pub enum Body {
 }
 
 impl Reply {
-    /// Makes an error in OpenAI's shape.
+    /// Makes an error in the shape of a door.
     #[must_use]
-    pub fn refused(refusal: &Refusal) -> Reply {
-        let body = Body::Whole(refusal.body().to_string().into_bytes());
-        Reply { status: refusal.status, headers: refusal.headers(), body }
+    pub fn refused(refusal: &Refusal, door: Door) -> Reply {
+        let id = new_request_id();
+        let body = Body::Whole(refusal.shaped(door, &id).to_string().into_bytes());
+        let mut headers = refusal.headers();
+        if door == Door::Anthropic {
+            headers.push((REQUEST_ID, id));
+        }
+        Reply { status: refusal.status, headers, body }
+    }
+
+    /// Adds the header by which the SDKs of that door name an answer.
+    pub(crate) fn named(mut self, door: Door) -> Reply {
+        if door == Door::Anthropic {
+            self.headers.push((REQUEST_ID, new_request_id()));
+        }
+        self
     }
 
     /// Makes a whole answer.

@@ -18,14 +18,15 @@ use super::{
 use crate::{
     answer::Usage,
     providers::{
-        dialect::{Broken, Events, Step, Unread, take_all, take_rest},
+        bridge::unrolled,
+        dialect::{Broken, Events, Step, Unread, Whole, take_all, take_rest},
         format::used,
         told::Told,
     },
     replay::Recorded,
     upstream_response::UpstreamResponse,
     wire::{
-        ModelCall, Operation, Refusal,
+        Door, ModelCall, Operation, Refusal, new_request_id,
         sse::{Parser, frame},
     },
 };
@@ -83,7 +84,8 @@ enum State {
 struct Recording {
     journal: Pin<Box<dyn Future<Output = Result<Recorded, Failure>> + Send>>,
     last: Vec<u8>,
-    response: Response,
+    /// Connection of the provider. `None` for an answer that came as a whole.
+    response: Option<Response>,
 }
 
 impl ReplyStream {
@@ -104,6 +106,47 @@ impl ReplyStream {
         }
     }
 
+    /// Makes a stream of an answer that the provider sent as a whole.
+    ///
+    /// # Errors
+    /// [`Failure`] when the answer is not JSON; its call is charged nevertheless.
+    pub(crate) fn whole(
+        call: ModelCall,
+        mut upstream: UpstreamResponse,
+        delivery: Delivery,
+        whole: Whole,
+        degraded: Option<String>,
+    ) -> Result<ReplyStream, Failure> {
+        let usage = used(&call, whole.usage, whole.text_tokens);
+        let body = match unrolled::events(&call, &whole.body) {
+            Ok(body) => body,
+            Err(why) => {
+                upstream.settle(&usage, false);
+                let failure = Failure::Refused(Refusal::of(&TaskError::new(Category::Provider, why)));
+                delivery.fail(&failure);
+                return Err(failure);
+            }
+        };
+        let (events, ended) = (upstream.events(&call), delivery.holder.ended());
+        let kept: Arc<[u8]> = if delivery.keeps() { Arc::from(&*body) } else { Arc::from(&[][..]) };
+        let content = Content { kind: "text/event-stream", body: kept, degraded: degraded.clone() };
+        let answer = delivery.settle(&mut upstream, &usage, content);
+        let journal = Box::pin(delivery.finish(answer, true));
+        Ok(ReplyStream {
+            state: State::Recording(Box::new(Recording { journal, last: body, response: None })),
+            record: None,
+            ready: VecDeque::new(),
+            until: Instant::now(),
+            length: 0,
+            pieces: 0,
+            call,
+            upstream,
+            events,
+            ended,
+            degraded,
+        })
+    }
+
     /// Returns the link that answers, and the reason why it is not the first one.
     pub(crate) fn origin(&self) -> ((&str, &str), Option<&str>) {
         ((&self.upstream.provider, &self.upstream.model), self.degraded.as_deref())
@@ -122,8 +165,9 @@ impl ReplyStream {
                     let State::Recording(recording) = mem::replace(&mut self.state, State::Done) else { return None };
                     match recorded {
                         Ok(_) => {
-                            let until = Instant::now() + DRAIN;
-                            self.state = State::Draining(Box::new(recording.response), until);
+                            if let Some(response) = recording.response {
+                                self.state = State::Draining(Box::new(response), Instant::now() + DRAIN);
+                            }
                             return Some(recording.last);
                         }
                         Err(failure) => self.ready.push_back(self.error_frame(&failure.refusal())),
@@ -224,7 +268,7 @@ impl ReplyStream {
         let content = Content { kind: "text/event-stream", body: Arc::from(body), degraded: self.degraded.take() };
         let answer = delivery.settle(&mut self.upstream, &usage, content);
         let journal = Box::pin(delivery.finish(answer, true));
-        self.state = State::Recording(Box::new(Recording { journal, last, response }));
+        self.state = State::Recording(Box::new(Recording { journal, last, response: Some(response) }));
     }
 
     /// Handles an error that the provider reports. A refusal before any output costs nothing.
@@ -262,8 +306,13 @@ impl ReplyStream {
 
     fn error_frame(&self, refusal: &Refusal) -> Vec<u8> {
         let mut body = refusal.body();
-        if self.call.operation != Operation::Responses {
-            return frame(None, &body.to_string());
+        match self.call.operation {
+            Operation::Responses => {}
+            Operation::Messages => {
+                let body = refusal.shaped(Door::Anthropic, &new_request_id());
+                return frame(Some("error"), &body.to_string());
+            }
+            Operation::Chat | Operation::Embeddings => return frame(None, &body.to_string()),
         }
         body["type"] = json!("error");
         body["code"] = json!(refusal.code);

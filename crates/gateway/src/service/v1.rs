@@ -6,11 +6,11 @@ use kapelle_core::{Category, Money};
 use serde_json::json;
 use tokio::select;
 
-use super::{Body, Failure, Outcome, Reply, Request};
+use super::{Body, Failure, Outcome, Reply, Request, pipeline::admit};
 use crate::{
     access::{Grant, Holder, Tokens},
     gateway::Gateway,
-    wire::{ModelCall, Operation, Refusal},
+    wire::{Door, ModelCall, Operation, Refusal},
 };
 
 /// The gateway with its tokens.
@@ -34,12 +34,12 @@ impl Service {
 
     /// Answers one request. `token` is the text after `Bearer`; no other header of the caller counts.
     ///
-    /// Every failure is a [`Reply`] in OpenAI's shape: 400 bad request, 401 unknown or revoked token, 402 budget
+    /// Every failure is a [`Reply`] in the shape of the door: 400 bad request, 401 unknown or revoked token, 402 budget
     /// exhausted, 403 model not granted, 429 rate, 5xx as the message says.
     pub async fn call(&self, operation: Operation, token: &str, body: &[u8]) -> Reply {
         match self.tokens.find(token) {
             Some(holder) => self.serve(operation, &holder, body).await,
-            None => Reply::refused(&no_token()),
+            None => Reply::refused(&no_token(), operation.door()),
         }
     }
 
@@ -56,7 +56,8 @@ impl Service {
             done = work => done,
             _ = ended.wait_for(|&ended| ended) => Err(no_token()),
         };
-        done.unwrap_or_else(|refusal| Reply::refused(&refusal))
+        let door = operation.door();
+        done.map(|reply| reply.named(door)).unwrap_or_else(|refusal| Reply::refused(&refusal, door))
     }
 
     async fn answer(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Result<Reply, Refusal> {
@@ -76,7 +77,33 @@ impl Service {
     pub fn models(&self, token: &str) -> Reply {
         match self.tokens.find(token) {
             Some(holder) => self.models_as(&holder.grant),
-            None => Reply::refused(&no_token()),
+            None => Reply::refused(&no_token(), Door::Openai),
+        }
+    }
+
+    /// Answers `POST /v1/messages/count_tokens`: an estimate that costs nothing, as limits and rates use it.
+    pub fn count(&self, token: &str, body: &[u8]) -> Reply {
+        match self.tokens.find(token) {
+            Some(holder) => self.count_as(&holder.grant, body),
+            None => Reply::refused(&no_token(), Door::Anthropic),
+        }
+    }
+
+    /// Answers `POST /v1/messages/count_tokens` for a caller that was authenticated elsewhere.
+    #[must_use]
+    pub fn count_as(&self, grant: &Grant, body: &[u8]) -> Reply {
+        let counted = || {
+            let call = ModelCall::counted(body)?;
+            admit(grant, &call.model).map_err(Failure::refusal)?;
+            self.gateway.routes().find(&call.model).map_err(|error| Refusal::unknown_model(&error))?;
+            Ok(json!({ "input_tokens": call.input_estimate() }))
+        };
+        let headers = vec![("content-type", "application/json".to_owned())];
+        match counted() {
+            Ok(count) => {
+                Reply { status: 200, headers, body: Body::Whole(count.to_string().into_bytes()) }.named(Door::Anthropic)
+            }
+            Err(refusal) => Reply::refused(&refusal, Door::Anthropic),
         }
     }
 

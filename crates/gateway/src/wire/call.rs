@@ -27,6 +27,8 @@ pub enum Operation {
     Responses,
     /// `POST /v1/embeddings`.
     Embeddings,
+    /// `POST /v1/messages`, Anthropic's format.
+    Messages,
 }
 
 impl Operation {
@@ -37,6 +39,7 @@ impl Operation {
             Operation::Chat => &["chat", "completions"],
             Operation::Responses => &["responses"],
             Operation::Embeddings => &["embeddings"],
+            Operation::Messages => &["messages"],
         }
     }
 
@@ -47,6 +50,7 @@ impl Operation {
             Operation::Chat => "chat/completions",
             Operation::Responses => "responses",
             Operation::Embeddings => "embeddings",
+            Operation::Messages => "messages",
         }
     }
 
@@ -56,6 +60,7 @@ impl Operation {
             Operation::Chat => &["max_completion_tokens", "max_tokens"],
             Operation::Responses => &["max_output_tokens"],
             Operation::Embeddings => &[],
+            Operation::Messages => &["max_tokens"],
         }
     }
 
@@ -66,8 +71,27 @@ impl Operation {
             Operation::Chat => "a chat completion",
             Operation::Responses => "a response",
             Operation::Embeddings => "a list of embeddings",
+            Operation::Messages => "a message",
         }
     }
+
+    /// Returns the door that the operation belongs to.
+    #[must_use]
+    pub fn door(self) -> Door {
+        match self {
+            Operation::Chat | Operation::Responses | Operation::Embeddings => Door::Openai,
+            Operation::Messages => Door::Anthropic,
+        }
+    }
+}
+
+/// API whose shapes a caller reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// OpenAI's.
+    Openai,
+    /// Anthropic's.
+    Anthropic,
 }
 
 /// A request, read and checked.
@@ -107,8 +131,7 @@ impl ModelCall {
         if body.len() > REQUEST_MAX {
             return Err(Refusal::too_large(REQUEST_MAX));
         }
-        let fields: Map<String, Value> = json::read(body)
-            .map_err(|error| Refusal::invalid("body", format!("the body is not a JSON object: {error}")))?;
+        let fields = object(body)?;
         let mut call = ModelCall::of(operation, fields, body.len() as u64)?;
         if let Cow::Owned(_) = json::mended(body)
             && let Ok(raw) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body)
@@ -121,6 +144,19 @@ impl ModelCall {
             });
         }
         Ok(call)
+    }
+
+    /// Reads the body of a request whose tokens are only counted. It needs no length limit.
+    ///
+    /// # Errors
+    /// As for [`ModelCall::parse`].
+    pub(crate) fn counted(body: &[u8]) -> Result<ModelCall, Refusal> {
+        if body.len() > REQUEST_MAX {
+            return Err(Refusal::too_large(REQUEST_MAX));
+        }
+        let mut fields = object(body)?;
+        fields.entry("max_tokens").or_insert_with(|| Value::from(1));
+        ModelCall::of(Operation::Messages, fields, body.len() as u64)
     }
 
     /// Makes a call with those fields.
@@ -139,7 +175,7 @@ impl ModelCall {
         let of_worker = fields.get(WORKER) == Some(&Value::Bool(true));
         // `retain` keeps the caller's order of the others.
         fields.retain(|name, value| !OWN.contains(&name.as_str()) && !value.is_null());
-        let inputs = ["messages", "input", "instructions", "tools", "functions", "response_format", "text"];
+        let inputs = ["messages", "system", "input", "instructions", "tools", "functions", "response_format", "text"];
         let estimate = inputs.iter().filter_map(|name| fields.get(*name)).map(|value| tokens_of(value, 0)).sum();
         let (raw, unknown) = (BTreeMap::new(), fields::unknown(operation, &fields));
         let mut call = ModelCall {
@@ -221,6 +257,10 @@ impl ModelCall {
     pub fn predicted(&self) -> u64 {
         self.fields.get("prediction").map_or(0, |value| value.to_string().len() as u64)
     }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    json::read(body).map_err(|error| Refusal::invalid("body", format!("the body is not a JSON object: {error}")))
 }
 
 /// Reads a count, also one written as `5.0`.

@@ -7,11 +7,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Operation, Refusal};
+use super::{Operation, Refusal, messages};
 
 /// Type of a field. `null` counts as a missing field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Text,
     Flag,
     Number,
@@ -202,6 +202,7 @@ fn known(operation: Operation, name: &str) -> Option<Type> {
         Operation::Chat => &[BOTH, CHAT, SAMPLING],
         Operation::Responses => &[BOTH, RESPONSES, SAMPLING],
         Operation::Embeddings => &[EMBEDDINGS],
+        Operation::Messages => &[messages::FIELDS],
     };
     lists.iter().flat_map(|list| list.iter()).find(|(own, _)| *own == name).map(|(_, kind)| *kind)
 }
@@ -226,10 +227,13 @@ pub(super) fn check(operation: Operation, fields: &Map<String, Value>) -> Result
             return Err(Refusal::typed(name, message));
         }
     }
-    tools(fields)
+    match operation {
+        Operation::Messages => messages::check(fields),
+        _ => tools(fields),
+    }
 }
 
-fn type_of(value: &Value) -> &'static str {
+pub(super) fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

@@ -31,10 +31,12 @@ pub enum Feature {
     Logprobs,
     /// Token counts at the end of a stream (`stream_options`).
     StreamUsage,
+    /// `messages`, Anthropic's format.
+    Messages,
 }
 
 impl Feature {
-    const ALL: [Feature; 11] = [
+    const ALL: [Feature; 12] = [
         Feature::Chat,
         Feature::Responses,
         Feature::Embeddings,
@@ -46,6 +48,7 @@ impl Feature {
         Feature::ManyChoices,
         Feature::Logprobs,
         Feature::StreamUsage,
+        Feature::Messages,
     ];
 
     /// Returns the name in `supports` and in messages.
@@ -63,6 +66,7 @@ impl Feature {
             Feature::ManyChoices => "many_choices",
             Feature::Logprobs => "logprobs",
             Feature::StreamUsage => "stream_usage",
+            Feature::Messages => "messages",
         }
     }
 }
@@ -76,6 +80,12 @@ impl Features {
     #[must_use]
     pub fn all() -> Features {
         Features::default().with(&Feature::ALL)
+    }
+
+    /// Returns the features of a server that speaks OpenAI's format and no other.
+    #[must_use]
+    pub fn of_openai() -> Features {
+        Features::all().without(&[Feature::Messages])
     }
 
     /// Adds features.
@@ -108,6 +118,7 @@ impl Features {
             Operation::Chat => Feature::Chat,
             Operation::Responses => Feature::Responses,
             Operation::Embeddings => Feature::Embeddings,
+            Operation::Messages => Feature::Messages,
         }]);
         let filled = |name: &str| fields.get(name).is_some_and(|v| v.as_array().is_some_and(|list| !list.is_empty()));
         let mut add = |on: bool, feature| {
@@ -130,7 +141,7 @@ impl Features {
             let contents = messages.into_iter().flatten().filter_map(|m| m["content"].as_array()).flatten();
             contents.filter_map(|part| part["type"].as_str()).any(|kind| kinds.contains(&kind))
         };
-        add(parts(&["image_url", "input_image"]), Feature::Images);
+        add(parts(&["image_url", "input_image", "image"]), Feature::Images);
         add(speaks || parts(&["input_audio"]), Feature::Audio);
         needed
     }
@@ -150,7 +161,7 @@ mod tests {
         let needed = Features::needed(Operation::Chat, body.as_object().unwrap());
         let only = Features::default().with(&[Feature::Chat, Feature::Tools]);
         assert_eq!(only.missing(needed), [Feature::JsonSchema, Feature::Images, Feature::ManyChoices]);
-        assert!(Features::all().missing(needed).is_empty());
+        assert!(Features::of_openai().missing(needed).is_empty());
         let plain = Features::needed(Operation::Embeddings, &Map::new());
         assert_eq!(plain, Features::default().with(&[Feature::Embeddings]));
     }

@@ -1,10 +1,14 @@
-//! An error in the shape that the OpenAI SDKs read.
+//! An error in the shapes that the SDKs of OpenAI and Anthropic read.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use kapelle_core::{Category, DurationMs, TaskError};
 use serde_json::{Value, json};
 
+use super::Door;
 use crate::providers::told::Told;
 
 /// Header with the category of a failure, for prompt workers on worker hosts.
@@ -13,6 +17,13 @@ pub(crate) const CATEGORY: &str = "x-kapelle-category";
 pub(crate) const PASSING: &str = "x-kapelle-passing";
 /// Beginning of the message when no model can be called; the reason follows.
 pub(crate) const NO_MODEL: &str = "only a model can answer this, and none can be asked: ";
+
+/// Makes an id for one answer, unique among those of this process.
+#[must_use]
+pub fn new_request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("req_kapelle_{:08x}{:08x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Refusal of a call, as its caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +59,12 @@ impl Refusal {
     pub(crate) fn typed(param: &str, message: String) -> Refusal {
         let refusal = Refusal::invalid(param, message);
         Refusal { code: Some(Cow::Borrowed("invalid_type")), ..refusal }
+    }
+
+    /// Makes a 404: no alias and no provider has that name.
+    pub(crate) fn unknown_model(error: &TaskError) -> Refusal {
+        let (code, param) = (Some(Cow::Borrowed("model_not_found")), Some("model".to_owned()));
+        Refusal { status: 404, code, param, ..Refusal::of(error) }
     }
 
     pub(crate) fn too_large(max: usize) -> Refusal {
@@ -117,7 +134,39 @@ impl Refusal {
         refusal
     }
 
-    /// Returns the body of the answer.
+    /// Returns the body of the answer in the shape of a door. `request_id` is for a door that has one.
+    #[must_use]
+    pub fn shaped(&self, door: Door, request_id: &str) -> Value {
+        match door {
+            Door::Openai => self.body(),
+            Door::Anthropic => {
+                let error = json!({ "type": self.anthropic_kind(), "message": self.message });
+                json!({ "type": "error", "error": error, "request_id": request_id })
+            }
+        }
+    }
+
+    /// Returns `error.type` as Anthropic names it: the provider's own word if it is one of these, or that of the status.
+    fn anthropic_kind(&self) -> &str {
+        let own = &*self.kind;
+        if matches!(own, "overloaded_error" | "timeout_error" | "billing_error" | "not_found_error") {
+            return own;
+        }
+        match self.status {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            504 => "timeout_error",
+            503 | 529 => "overloaded_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        }
+    }
+
+    /// Returns the body of the answer in OpenAI's shape.
     #[must_use]
     pub fn body(&self) -> Value {
         json!({ "error": { "message": self.message, "type": self.kind, "param": self.param, "code": self.code } })
@@ -158,6 +207,10 @@ mod tests {
             let refusal = Refusal::of(&TaskError::new(category, "why").after(DurationMs(1_500)));
             assert!((400..600).contains(&refusal.status), "{category}");
             assert_eq!(refusal.body()["error"]["message"], "why");
+            let anthropic = refusal.shaped(Door::Anthropic, "req_1");
+            assert_eq!((&anthropic["type"], &anthropic["request_id"]), (&json!("error"), &json!("req_1")));
+            assert_eq!(anthropic["error"]["message"], "why");
+            assert!(anthropic["error"]["type"].as_str().is_some_and(|kind| kind.contains('_')), "{anthropic}");
             let headers = refusal.headers();
             assert!(
                 headers.contains(&("retry-after", "2".to_owned()))

@@ -1,4 +1,4 @@
-//! `/v1`: the model gateway, as the SDKs of OpenAI speak to it.
+//! `/v1`: the model gateway, as the SDKs of OpenAI and Anthropic speak to it.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,10 @@ use hyper::body::Frame;
 use kapelle_app::Identity;
 use kapelle_core::{Account, DurationMs};
 use kapelle_gateway::{
-    Body as Answered, Grant, Operation, Reply, access, money::Payer, service::ReplyStream, wire::Refusal,
+    Body as Answered, Grant, Operation, Reply, access,
+    money::Payer,
+    service::ReplyStream,
+    wire::{Door, Refusal},
 };
 
 use crate::{
@@ -52,6 +55,29 @@ pub fn no_token() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, INVALID_TOKEN, detail)
 }
 
+/// Header in which Anthropic's SDKs send their key.
+const API_KEY: &str = "x-api-key";
+
+/// Puts a key that came as `x-api-key` where every other key stands, unless there is one already.
+pub fn take_api_key(headers: &mut HeaderMap) {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return;
+    }
+    let key = headers.get(API_KEY).and_then(|key| key.to_str().ok()).map(|key| format!("Bearer {}", key.trim()));
+    if let Some(mut value) = key.and_then(|key| HeaderValue::from_str(&key).ok()) {
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+    }
+}
+
+/// Returns the door of a path of the gateway.
+fn door(path: &str) -> Door {
+    match path.strip_prefix("/v1/messages") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Door::Anthropic,
+        _ => Door::Openai,
+    }
+}
+
 /// Says whether a path belongs to the model gateway.
 pub fn is_below(path: &str) -> bool {
     path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -59,18 +85,18 @@ pub fn is_below(path: &str) -> bool {
 
 /// Formats a refusal in the shape that clients of that path read.
 pub fn shaped(path: &str, problem: Problem) -> Response {
-    if is_below(path) { refused(&problem) } else { problem.into_response() }
+    if is_below(path) { refused(&problem, door(path)) } else { problem.into_response() }
 }
 
 /// Formats a refusal of the gatekeeper in the shape that the SDKs read.
-fn refused(problem: &Problem) -> Response {
+fn refused(problem: &Problem, door: Door) -> Response {
     let code = match problem.status {
         StatusCode::UNAUTHORIZED if problem.code != INVALID_TOKEN => "invalid_api_key",
         _ => problem.code,
     };
     let wait = problem.retry_after.map(|seconds| DurationMs(u64::from(seconds) * 1_000));
     let refusal = Refusal::at_the_door(problem.status.as_u16(), code, problem.detail.clone(), wait);
-    let mut response = send(Reply::refused(&refusal), None);
+    let mut response = send(Reply::refused(&refusal, door), None);
     if problem.status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -105,6 +131,24 @@ pub async fn embeddings(call: Call) -> Answer {
     ask(call, Operation::Embeddings).await
 }
 
+/// `POST /v1/messages`
+pub async fn messages(call: Call) -> Answer {
+    ask(call, Operation::Messages).await
+}
+
+/// `POST /v1/messages/count_tokens`
+pub async fn count_tokens(call: Call) -> Answer {
+    let service = call.app.token_issuer().service();
+    let reply = match token(&call.parts.headers) {
+        Some(token) => aside(call.body.len(), || service.count(token, &call.body)),
+        None => {
+            let grant = grant(&call)?;
+            aside(call.body.len(), || service.count_as(&grant, &call.body))
+        }
+    };
+    Ok(send(reply, None))
+}
+
 async fn ask(call: Call, operation: Operation) -> Answer {
     if call.app.is_draining() {
         return Err(Problem::unavailable("the server is stopping: try again soon"));
@@ -116,7 +160,8 @@ async fn ask(call: Call, operation: Operation) -> Answer {
             let grant = grant(&call)?;
             let asked = pin!(service.call_as(operation, grant, &call.body));
             let reply = stream::while_it_holds(&call.site, &call.who, read_aside(&call, asked)).await?;
-            return Ok(send(reply, Some((Arc::clone(&call.site), Arc::clone(&call.who)))));
+            let holder = Holder { site: Arc::clone(&call.site), who: Arc::clone(&call.who), door: operation.door() };
+            return Ok(send(reply, Some(holder)));
         }
     };
     Ok(send(reply, None))
@@ -148,6 +193,13 @@ fn grant(call: &Call) -> Result<Grant, Problem> {
     Ok(grant)
 }
 
+/// The holder of a key that may be revoked while an answer is sent.
+struct Holder {
+    site: Arc<Site>,
+    who: Arc<Identity>,
+    door: Door,
+}
+
 /// A piece, and the stream of the following ones.
 type Piece = (Option<Vec<u8>>, Box<ReplyStream>);
 
@@ -156,19 +208,29 @@ struct Pieces {
     next: Pin<Box<dyn Future<Output = Piece> + Send>>,
     /// Completes when the key of the call is revoked or expired.
     gone: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    door: Door,
     done: bool,
 }
 
 impl Pieces {
-    fn new(stream: Box<ReplyStream>, who: Option<(Arc<Site>, Arc<Identity>)>) -> Pieces {
-        let gone = who.map(|(site, who)| Box::pin(async move { stream::gone(&site, &who).await }) as _);
-        Pieces { next: Box::pin(piece(stream)), gone, done: false }
+    fn new(stream: Box<ReplyStream>, holder: Option<Holder>) -> Pieces {
+        let door = holder.as_ref().map_or(Door::Openai, |holder| holder.door);
+        let gone = holder.map(|holder| Box::pin(async move { stream::gone(&holder.site, &holder.who).await }) as _);
+        Pieces { next: Box::pin(piece(stream)), gone, door, done: false }
     }
 }
 
-/// The last event of a stream whose key was revoked.
-const REVOKED: &[u8] =
-    b"data: {\"error\":{\"message\":\"the key was revoked or has expired\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}\n\n";
+/// Returns the last event of a stream whose key was revoked.
+fn revoked(door: Door) -> &'static [u8] {
+    match door {
+        Door::Openai => {
+            b"data: {\"error\":{\"message\":\"the key was revoked or has expired\",\"type\":\"invalid_request_error\",\"code\":\"invalid_api_key\"}}\n\n"
+        }
+        Door::Anthropic => {
+            b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"the key was revoked or has expired\"}}\n\n"
+        }
+    }
+}
 
 async fn piece(mut stream: Box<ReplyStream>) -> Piece {
     (stream.next().await, stream)
@@ -186,7 +248,7 @@ impl HttpBody for Pieces {
             self.done = true;
             // Dropped with its future: the call of the provider ends, too.
             self.next = Box::pin(std::future::pending());
-            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(REVOKED)))));
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(revoked(self.door))))));
         }
         let (piece, stream) = std::task::ready!(self.next.as_mut().poll(cx));
         match piece {
@@ -202,10 +264,10 @@ impl HttpBody for Pieces {
     }
 }
 
-fn send(reply: Reply, who: Option<(Arc<Site>, Arc<Identity>)>) -> Response {
+fn send(reply: Reply, holder: Option<Holder>) -> Response {
     let body = match reply.body {
         Answered::Whole(bytes) => Body::from(bytes),
-        Answered::Stream(stream) => Body::new(Pieces::new(stream, who)),
+        Answered::Stream(stream) => Body::new(Pieces::new(stream, holder)),
     };
     let mut response = Response::new(body);
     // Reserves room for the headers that the gatekeeper and hyper add, so that the map is allocated once.

@@ -37,8 +37,13 @@ async fn nobody_comes_in_without_a_key_but_where_the_table_says_so() {
         };
         assert_eq!(answer.status, if open { there } else { 401 }, "{route:?}");
         if route.openai {
-            // The SDKs read another shape.
-            assert_eq!(answer.json(401)["error"]["code"], "invalid_api_key", "{route:?}");
+            // The SDKs read other shapes.
+            let refused = answer.json(401);
+            if is_anthropic(&route) {
+                assert_eq!(refused["error"]["type"], "authentication_error", "{route:?}");
+            } else {
+                assert_eq!(refused["error"]["code"], "invalid_api_key", "{route:?}");
+            }
             assert_eq!(answer.headers["www-authenticate"], "Bearer", "{route:?}");
         } else if !open {
             answer.refused(401, "unauthorized", &[]);
@@ -229,12 +234,23 @@ async fn only_what_took_effect_stands_in_the_trail() {
     assert_eq!(now[0]["action"], "queue.pause");
 }
 
+/// Says whether callers of the route read Anthropic's shape.
+fn is_anthropic(route: &Route) -> bool {
+    route.path.starts_with("/v1/messages")
+}
+
 /// Checks a refusal in the shape that callers of the route read: that of the SDKs below `/v1`, a problem elsewhere.
 fn refused_by(route: &Route, answer: &Answer, status: u16, code: &str, words: &[&str]) {
     if !route.openai {
         return answer.refused(status, code, words);
     }
-    let error = answer.json(status)["error"].clone();
+    let body = answer.json(status);
+    let error = body["error"].clone();
+    if is_anthropic(route) {
+        let shaped = body["type"] == "error" && error["type"].is_string() && body["request_id"].is_string();
+        assert!(shaped && error["message"].is_string(), "{}: {body}", route.path);
+        return;
+    }
     assert_eq!(error["code"], code, "{}: {error}", route.path);
     assert!(error["type"].is_string() && error.get("param").is_some(), "{}: {error}", route.path);
     let message = error["message"].as_str().unwrap_or_default();

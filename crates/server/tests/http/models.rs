@@ -144,6 +144,45 @@ async fn keys_ask_models_and_pay_for_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_second_door_takes_keys_in_both_headers_and_replays() {
+    let stage = Stage::new("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 20 } }]").await;
+    let (key, _) = stage.place.key("developer", 1).await;
+    let host = stage.host().await;
+    stage.place.submit("far", json!({})).await;
+    let task = stage.claim(&host).await;
+    let body = says("hi").to_string();
+    let say = async |headers: &[(&str, &str)], path: &str, body: &str| {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        stage.place.say("POST", path, &all, body.as_bytes()).await
+    };
+    let bearer = format!("Bearer {key}");
+    for header in [("x-api-key", key.as_str()), ("authorization", bearer.as_str()), ("x-api-key", token(&task))] {
+        let answer = say(&[header], "/v1/messages", &body).await;
+        assert_eq!(answer.json(200)["content"][0]["text"], "hello");
+        assert!(answer.headers["request-id"].starts_with("req_"));
+        let counted = say(&[header], "/v1/messages/count_tokens", &body).await.json(200);
+        assert!(counted["input_tokens"].as_u64().unwrap() > 0);
+    }
+    for wrong in ["kap_wrong", "sk-kapelle-00", "sk-canary"] {
+        let refused = say(&[("x-api-key", wrong)], "/v1/messages", &body).await.json(401);
+        assert_eq!((&refused["type"], &refused["error"]["type"]), (&json!("error"), &json!("authentication_error")));
+    }
+    let broken = say(&[("x-api-key", &key)], "/v1/messages", "{").await.json(400);
+    assert_eq!(broken["error"]["type"], "invalid_request_error", "{broken}");
+    // Elsewhere only `Authorization` counts.
+    let elsewhere = stage.place.say("GET", "/api/v1/tasks", &[("x-api-key", key.as_str())], b"").await;
+    elsewhere.refused(401, "unauthorized", &[]);
+    // The next attempt gets its answer for nothing.
+    stage.report(&host, &task, json!({ "outcome": "release" })).await;
+    let host = stage.host().await;
+    let again = stage.claim(&host).await;
+    let answer = say(&[("x-api-key", token(&again))], "/v1/messages", &body).await;
+    assert_eq!(answer.headers["x-kapelle-source"], "replay");
+    assert_eq!(stage.double.calls().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_token_pays_for_its_task_and_ends_with_its_attempt() {
     let stage = Stage::new("[{ reply: hello, usage: { prompt_tokens: 9, completion_tokens: 20 } }]").await;
     let host = stage.host().await;

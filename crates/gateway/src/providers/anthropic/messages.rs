@@ -1,6 +1,6 @@
 //! Anthropic's Messages behind the gateway's [`Dialect`].
 
-use super::{answer, request, stream};
+use super::{answer, native, request, stream};
 use crate::{
     config::{ConfigError, Provider},
     providers::{
@@ -36,6 +36,7 @@ impl Dialect for Messages {
             Feature::JsonSchema,
             Feature::Images,
             Feature::StreamUsage,
+            Feature::Messages,
         ])
     }
 
@@ -48,14 +49,23 @@ impl Dialect for Messages {
     }
 
     fn body(&self, call: &ModelCall, ask: &Asked<'_>) -> Result<Vec<u8>, String> {
-        request::body(call, ask)
+        match call.operation {
+            Operation::Messages => Ok(native::body(call, ask)),
+            _ => request::body(call, ask),
+        }
     }
 
-    fn whole(&self, _: Operation, body: Vec<u8>) -> Result<Whole, Broken> {
-        answer::whole(body)
+    fn whole(&self, operation: Operation, body: Vec<u8>) -> Result<Whole, Broken> {
+        match operation {
+            Operation::Messages => native::whole(body),
+            _ => answer::whole(body),
+        }
     }
 
     fn events(&self, call: &ModelCall) -> Box<dyn Events> {
-        Box::new(stream::MessageEvents::new(call.wants_usage))
+        match call.operation {
+            Operation::Messages => native::events(),
+            _ => Box::new(stream::MessageEvents::new(call.wants_usage)),
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod messages;
+pub(super) mod native;
 mod request;
 mod stream;
 
