@@ -74,7 +74,7 @@ pub struct Script {
     pub kind: String,
     /// Mode in which its processes run.
     pub mode: ScriptMode,
-    /// The parts of the OpenAI SDK that it uses.
+    /// The SDKs and frameworks by which it asks models.
     pub uses: String,
     /// Whether it is started.
     pub standing: ScriptStanding,

@@ -90,7 +90,7 @@ pub struct Script {
     pub name: Name,
     /// The kind, by the ending of its file.
     pub kind: Kind,
-    /// The parts of the SDK that it uses.
+    /// The SDKs and frameworks that it uses.
     pub uses: Uses,
     /// The settings in or beside its file.
     pub settings: Settings,
@@ -196,6 +196,7 @@ pub(super) fn describe(root: &Path, file: &Path) -> Option<Script> {
     let uses = language.map(|language| Uses::of(source, language)).unwrap_or_default();
     let bypass = language.map(|language| bypass::addresses(&without_comments(source, language))).unwrap_or_default();
     let mut warnings: Vec<String> = bypass.iter().map(bypasses).collect();
+    warnings.extend(uses.unmetered());
     warnings.extend(language.map(|language| keys(source, language)).unwrap_or_default());
     let settings = settings((root, &path), file, source, &mut warnings);
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
@@ -229,7 +230,7 @@ pub(super) fn describe(root: &Path, file: &Path) -> Option<Script> {
 
 fn keys(source: &str, language: Language) -> Vec<String> {
     let lines = literal_keys(source, language).into_iter();
-    let what = "gives a key as text, which the gateway refuses: leave it out, the SDK then reads OPENAI_API_KEY";
+    let what = "gives a key as text, which the gateway refuses: leave it out, the SDK then reads its variable";
     lines.map(|line| format!("line {line} {what}")).collect()
 }
 
@@ -278,7 +279,7 @@ fn wanted(script: &Script, root: &Path) -> Start {
             no("it only defines functions for others")
         }
         (None, None) if script.uses.sdk() => Start::Yes(format!("it {}", script.uses.in_words())),
-        (None, None) => no("it does not use the OpenAI SDK"),
+        (None, None) => no("it uses no SDK or framework that asks models"),
     }
 }
 

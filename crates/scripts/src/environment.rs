@@ -19,6 +19,18 @@ pub fn sounds_secret(name: &str) -> bool {
 /// Variables that turn off the telemetry of SDKs, unless the settings say otherwise.
 const QUIET: [(&str, &str); 1] = [("OPENAI_AGENTS_DISABLE_TRACING", "1")];
 
+/// Variables that lead to the gateway. Those of this process name the provider and its key, and are never passed on.
+const GATEWAY: [&str; 8] = [
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_API_BASE",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_API_BASE",
+    "KAPELLE_TOKEN",
+];
+
 /// Returns the value of a variable.
 pub type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -53,8 +65,7 @@ impl Surroundings {
     /// Says whether a variable is a key that may not be passed on.
     #[must_use]
     pub fn is_key(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key == name)
-            || matches!(name, "OPENAI_API_KEY" | "OPENAI_BASE_URL" | "OPENAI_API_BASE" | "KAPELLE_TOKEN")
+        self.keys.iter().any(|key| key == name) || GATEWAY.contains(&name)
     }
 
     /// Returns the whole environment of a process.
@@ -94,6 +105,12 @@ impl Surroundings {
             // The older name of the variable, which LangChain, LlamaIndex, LiteLLM and the SDK before 1.0 read: without
             // it they would send the token to the provider.
             give("OPENAI_API_BASE", &access.base_url);
+            // The SDKs of Anthropic add `/v1` themselves.
+            let anthropic = access.base_url.strip_suffix("/v1").unwrap_or(&access.base_url);
+            give("ANTHROPIC_BASE_URL", anthropic);
+            give("ANTHROPIC_API_BASE", anthropic);
+            give("ANTHROPIC_API_KEY", &access.token);
+            give("ANTHROPIC_AUTH_TOKEN", &access.token);
         }
         all.into_iter().collect()
     }

@@ -15,6 +15,7 @@ pub mod interpreter;
 mod lexer;
 pub mod log;
 mod naming;
+mod packages;
 mod redact;
 mod requires;
 pub mod scan;

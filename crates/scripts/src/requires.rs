@@ -9,6 +9,7 @@ use kapelle_supervisor::LimitedChild;
 use super::{
     discover::{Kind, Script},
     interpreter::upwards,
+    packages,
 };
 use kapelle_workers::inside;
 
@@ -75,8 +76,7 @@ async fn packages(script: &Script, root: &Path, python: &Path) -> Option<String>
     child.limits.wall = std::time::Duration::from_secs(10);
     // An interpreter that cannot be asked reports what it lacks when it runs the script.
     let said = child.run().await.ok()?;
-    let package = |module: &str| if module == "agents" { "openai-agents".to_owned() } else { module.to_owned() };
-    let missing: Vec<String> = String::from_utf8_lossy(&said.stdout).lines().map(package).collect();
+    let missing: Vec<String> = String::from_utf8_lossy(&said.stdout).lines().map(packages::of_pip).collect();
     if missing.is_empty() {
         return None;
     }

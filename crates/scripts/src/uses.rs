@@ -1,24 +1,23 @@
-//! The parts of the provider's SDK that a script uses, by its imports and calls.
+//! The SDKs and frameworks by which a script asks models, by its imports and calls.
 
 use serde::Serialize;
 
-use super::lexer::{Language, Placed, Token, tokens};
+use super::{
+    lexer::{Language, Placed, Token, tokens},
+    packages::{self, CALLS},
+};
 
-/// The parts of the SDK that a script uses.
+/// The SDKs and frameworks that a script uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Uses {
-    /// The packages of the OpenAI SDK that it imports: `openai`, `@openai/agents`, `agents`.
+    /// The packages that it imports, as its language names them: `openai`, `@openai/agents`, `langgraph`.
     pub imports: Vec<String>,
     /// The calls it makes: `chat.completions.create`, `responses.create`.
     pub calls: Vec<&'static str>,
 }
 
-/// The calls that are searched for, word by word.
-const CALLS: [(&str, &[&str]); 2] =
-    [("chat.completions.create", &["chat", "completions", "create"]), ("responses.create", &["responses", "create"])];
-
 impl Uses {
-    /// Says whether it uses the SDK at all.
+    /// Says whether it asks models at all.
     #[must_use]
     pub fn sdk(&self) -> bool {
         !self.imports.is_empty() || !self.calls.is_empty()
@@ -30,6 +29,17 @@ impl Uses {
         let imports = self.imports.iter().map(|import| format!("imports {import}"));
         let calls = self.calls.iter().map(|call| format!("calls {call}"));
         imports.chain(calls).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns a warning about packages whose calls cannot be sent through the gateway.
+    #[must_use]
+    pub fn unmetered(&self) -> Option<String> {
+        let names: Vec<&str> =
+            self.imports.iter().map(String::as_str).filter(|import| !packages::is_metered(import)).collect();
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!("calls of {names} are unmetered: they go to the provider past the gateway, with a key of their own")
+        })
     }
 
     /// Returns what the code of a script uses. Comments and strings do not count.
@@ -44,9 +54,12 @@ impl Uses {
             if let Some(package) = import.filter(|package| !uses.imports.contains(package)) {
                 uses.imports.push(package);
             }
-            for (name, words) in CALLS {
-                if !uses.calls.contains(&name) && calls(&tokens[at..], words) {
-                    uses.calls.push(name);
+        }
+        let wanted: Vec<_> = CALLS.iter().filter(|call| call.is_of(&uses.imports)).collect();
+        for at in 0..tokens.len() {
+            for call in &wanted {
+                if !uses.calls.contains(&call.name) && calls(&tokens, at, call.name, !call.stands_alone()) {
+                    uses.calls.push(call.name);
                 }
             }
         }
@@ -72,28 +85,16 @@ fn is_mark(placed: Option<&Placed<'_>>, mark: char) -> bool {
     matches!(placed, Some((Token::Mark(c), _)) if *c == mark)
 }
 
-/// Returns the package of the SDK that a module's name means.
-fn package(module: &str) -> Option<String> {
-    let bare = module.strip_prefix("npm:").unwrap_or(module);
-    let base = if let Some(scoped) = bare.strip_prefix("@openai/") {
-        let name = scoped.split(['/', '@']).next().unwrap_or("");
-        return (name == "agents" || name.starts_with("agents-")).then(|| format!("@openai/{name}"));
-    } else {
-        bare.split(['/', '@']).next().unwrap_or("")
-    };
-    (base == "openai").then(|| base.to_owned())
-}
-
 /// Finds `from 'openai'`, `import 'openai'`, `import('openai')`, `require('openai')`, `import OpenAI`.
 fn javascript_import(tokens: &[Placed<'_>]) -> Option<String> {
     let first = word(tokens.first())?;
     match first {
-        "from" => package(text(tokens.get(1))?),
+        "from" => packages::of_javascript(text(tokens.get(1))?),
         "import" if word(tokens.get(1)) == Some("OpenAI") && word(tokens.get(2)) == Some("from") => {
-            Some(package(text(tokens.get(3))?).unwrap_or_else(|| "openai".to_owned()))
+            Some(packages::of_javascript(text(tokens.get(3))?).unwrap_or_else(|| "openai".to_owned()))
         }
-        "import" if text(tokens.get(1)).is_some() => package(text(tokens.get(1))?),
-        "import" | "require" if is_mark(tokens.get(1), '(') => package(text(tokens.get(2))?),
+        "import" if text(tokens.get(1)).is_some() => packages::of_javascript(text(tokens.get(1))?),
+        "import" | "require" if is_mark(tokens.get(1), '(') => packages::of_javascript(text(tokens.get(2))?),
         _ => None,
     }
 }
@@ -110,19 +111,12 @@ fn python_import(tokens: &[Placed<'_>], at: usize) -> Option<String> {
     }
     match word(statement.first())? {
         "import" => {
-            let mut fresh = true;
-            for placed in &statement[1..] {
-                match placed.0 {
-                    Token::Word("openai") if fresh => return Some("openai".to_owned()),
-                    Token::Line => return None,
-                    Token::Mark(',') => fresh = true,
-                    _ => fresh = false,
-                }
-            }
-            None
+            let line = statement[1..].iter().take_while(|placed| placed.0 != Token::Line);
+            let line: Vec<Placed<'_>> = line.copied().collect();
+            let mut modules = line.split(|placed| placed.0 == Token::Mark(','));
+            modules.find_map(|module| packages::of_python(&dotted(module))).map(str::to_owned)
         }
-        "from" if word(statement.get(1)) == Some("openai") => Some("openai".to_owned()),
-        "from" if word(statement.get(1)) == Some("agents") => {
+        "from" if word(statement.get(1)) == Some("agents") && word(statement.get(2)) == Some("import") => {
             let names = statement[2..].iter().skip_while(|placed| placed.0 != Token::Word("import")).skip(1);
             let mut open = false;
             for (token, _) in names {
@@ -136,16 +130,48 @@ fn python_import(tokens: &[Placed<'_>], at: usize) -> Option<String> {
             }
             None
         }
+        "from" => {
+            let module = dotted(&statement[1..]);
+            // `from google import genai` names the module in two parts.
+            let parts = statement.iter().skip_while(|placed| placed.0 != Token::Word("import")).skip(1);
+            let parts = parts.take_while(|placed| placed.0 != Token::Line).filter_map(|placed| word(Some(placed)));
+            let mut named = parts.map(|part| format!("{module}.{part}"));
+            packages::of_python(&module)
+                .or_else(|| named.find_map(|name| packages::of_python(&name)))
+                .map(str::to_owned)
+        }
         _ => None,
     }
 }
 
-/// Finds `.chat.completions.create(`, also over several lines and with `?.`.
-fn calls(tokens: &[Placed<'_>], words: &[&str]) -> bool {
-    let mut rest = tokens.iter().filter(|(token, _)| !matches!(token, Token::Line | Token::Mark('?')));
-    words.iter().all(|wanted| {
+/// Reads a name with points, such as `google.genai`.
+fn dotted(tokens: &[Placed<'_>]) -> String {
+    let mut name = String::new();
+    for (token, _) in tokens {
+        match token {
+            Token::Word("as" | "import") => break,
+            Token::Word(word) => name.push_str(word),
+            Token::Mark('.') => name.push('.'),
+            _ => break,
+        }
+    }
+    name
+}
+
+/// Finds `.chat.completions.create(`, also over several lines and with `?.`. `bare`: also a function that was imported
+/// by itself, such as `completion(`, but not one that is defined here.
+fn calls(tokens: &[Placed<'_>], at: usize, name: &str, bare: bool) -> bool {
+    let mut rest = tokens[at..].iter().filter(|(token, _)| !matches!(token, Token::Line | Token::Mark('?')));
+    let mut words = name.split('.').peekable();
+    let first = word(tokens.get(at)).filter(|first| bare && words.peek() == Some(first));
+    if first.is_some() && !name.contains('.') {
+        let defined = at > 0 && matches!(tokens[at - 1].0, Token::Word("def" | "function") | Token::Mark('.'));
+        rest.next();
+        return !defined && matches!(rest.next(), Some((Token::Mark('('), _)));
+    }
+    words.all(|wanted| {
         matches!(rest.next(), Some((Token::Mark('.'), _)))
-            && matches!(rest.next(), Some((Token::Word(w), _)) if w == wanted)
+            && matches!(rest.next(), Some((Token::Word(w), _)) if *w == wanted)
     }) && matches!(rest.next(), Some((Token::Mark('('), _)))
 }
 
@@ -198,6 +224,137 @@ mod tests {
             assert_eq!(Uses::of(source, language).calls, ["chat.completions.create"], "{source}");
         }
         assert_eq!(Uses::of("r = client.responses.create(model=m)", PY).calls, ["responses.create"]);
+    }
+
+    #[test]
+    fn scripts_of_each_framework_are_recognised() {
+        for (source, language, import, call) in [
+            (
+                "from anthropic import Anthropic\nclient = Anthropic()\nm = client.messages.create(model='fast')",
+                PY,
+                "anthropic",
+                "messages.create",
+            ),
+            (
+                "import anthropic\nwith anthropic.Anthropic().messages.stream(max_tokens=9) as s: pass",
+                PY,
+                "anthropic",
+                "messages.stream",
+            ),
+            (
+                "from claude_agent_sdk import query\nasync for m in query(prompt='x'):\n    print(m)",
+                PY,
+                "claude_agent_sdk",
+                "query",
+            ),
+            (
+                "from langchain_openai import ChatOpenAI\nprint(ChatOpenAI(model='fast').invoke('x'))",
+                PY,
+                "langchain_openai",
+                "invoke",
+            ),
+            ("from langchain.agents import create_agent\ncreate_agent('fast').invoke({})", PY, "langchain", "invoke"),
+            (
+                "from langgraph.graph import StateGraph\napp = g.compile()\nawait app.ainvoke({})",
+                PY,
+                "langgraph",
+                "ainvoke",
+            ),
+            ("from pydantic_ai import Agent\nprint(Agent('openai:fast').run_sync('x'))", PY, "pydantic_ai", "run_sync"),
+            (
+                "from autogen_agentchat.agents import AssistantAgent\nawait agent.run(task='x')",
+                PY,
+                "autogen_agentchat",
+                "run",
+            ),
+            ("import autogen\nuser.initiate_chat(bot, message='x')", PY, "autogen", "initiate_chat"),
+            (
+                "from smolagents import CodeAgent, OpenAIServerModel\nCodeAgent(tools=[]).run('x')",
+                PY,
+                "smolagents",
+                "run",
+            ),
+            ("import dspy\ndspy.Predict('q -> a')(q='x')", PY, "dspy", "Predict"),
+            ("import semantic_kernel as sk\nawait kernel.invoke_prompt('x')", PY, "semantic_kernel", "invoke_prompt"),
+            (
+                "import instructor\nclient.chat.completions.create(response_model=M)",
+                PY,
+                "instructor",
+                "chat.completions.create",
+            ),
+            ("from litellm import completion\ncompletion(model='openai/fast')", PY, "litellm", "completion"),
+            ("import litellm\nlitellm.completion(model='openai/fast')", PY, "litellm", "completion"),
+            ("from llama_index.llms.openai import OpenAI\nOpenAI().complete('x')", PY, "llama_index", "complete"),
+            ("from crewai import Agent, Crew\nCrew(agents=[]).kickoff()", PY, "crewai", "kickoff"),
+            (
+                "from google import genai\nclient.models.generate_content(model='m')",
+                PY,
+                "google.genai",
+                "generate_content",
+            ),
+            (
+                "import google.generativeai as genai\nmodel.generate_content('x')",
+                PY,
+                "google.generativeai",
+                "generate_content",
+            ),
+            (
+                "import Anthropic from '@anthropic-ai/sdk';\nawait client.messages.create({})",
+                JS,
+                "@anthropic-ai/sdk",
+                "messages.create",
+            ),
+            (
+                "import { query } from '@anthropic-ai/claude-agent-sdk';\nfor await (const m of query({})) {}",
+                JS,
+                "@anthropic-ai/claude-agent-sdk",
+                "query",
+            ),
+            ("import { generateText } from 'ai';\nawait generateText({})", JS, "ai", "generateText"),
+            (
+                "import { openai } from '@ai-sdk/openai';\nimport { streamText } from 'ai';\nstreamText({})",
+                JS,
+                "@ai-sdk/openai",
+                "streamText",
+            ),
+            ("import { Agent, run } from '@openai/agents';\nawait run(agent, 'x')", JS, "@openai/agents", "run"),
+            (
+                "import { ChatOpenAI } from '@langchain/openai';\nawait model.invoke('x')",
+                JS,
+                "@langchain/openai",
+                "invoke",
+            ),
+            (
+                "import { GoogleGenAI } from '@google/genai';\nawait ai.models.generateContent({})",
+                JS,
+                "@google/genai",
+                "generateContent",
+            ),
+        ] {
+            let uses = Uses::of(source, language);
+            assert_eq!(uses.imports.first().map(String::as_str), Some(import), "{source}");
+            assert!(uses.calls.contains(&call), "{source}: {:?}", uses.calls);
+            assert_eq!(uses.unmetered().is_some(), import.contains("google"), "{source}");
+        }
+        let both = Uses::of("import anthropic, google.genai\nfrom google import genai", PY);
+        assert_eq!(both.imports, ["anthropic", "google.genai"]);
+        assert!(both.unmetered().is_some_and(|why| why.starts_with("calls of google.genai are unmetered")));
+    }
+
+    #[test]
+    fn calls_of_other_packages_with_the_same_names_are_not() {
+        for (source, language) in [
+            ("from twilio.rest import Client\nclient.messages.create(body='x')", PY),
+            ("import subprocess\nsubprocess.run(['ls'])", PY),
+            ("from google.cloud import storage", PY),
+            ("from langchain_text_splitters import X", PY),
+            ("from .anthropic import x\nimport anthropic_like", PY),
+            ("import { useChat } from 'ai/react'", JS),
+            ("import x from '@ai-sdk/react'; import y from './ai'", JS),
+            ("import { query } from './db'; query('x')", JS),
+        ] {
+            assert!(!Uses::of(source, language).sdk(), "{source}: {:?}", Uses::of(source, language));
+        }
     }
 
     #[test]

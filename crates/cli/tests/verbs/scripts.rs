@@ -131,7 +131,7 @@ fn a_server_shows_restarts_scales_and_logs_scripts_and_gives_them_tasks() {
     let served = Served::start(&place);
     let pid = until(|| found(&place, "stays")["processes"][0]["pid"].as_i64());
     let table = place.kapelle(&["workers"]).out;
-    for part in ["stays", "running", "doubles", "idle", "not_started", "does not use the OpenAI SDK"] {
+    for part in ["stays", "running", "doubles", "idle", "not_started", "uses no SDK"] {
         assert!(table.contains(part), "{part}: {table}");
     }
     let said = place.kapelle(&["submit", "doubles", "--wait", "--input", "n=21"]);
