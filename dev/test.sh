@@ -8,8 +8,8 @@ CARGO=${CARGO:-cargo}
 # The program embeds the web UI, so this comes before everything that builds it.
 ./ui/build.sh
 
-# Tests of scripts use the official OpenAI SDKs where they are installed.
-./dev/openai-sdks.sh
+# Tests of scripts use the official SDKs where they are installed.
+./dev/official-sdks.sh
 
 # The simulation and the comparison with the reference are built apart, because only they may hold planted bugs.
 $CARGO test --release --locked --workspace --exclude kapelle-sim --exclude kapelle-graphs --exclude kapelle-hunt
@@ -36,7 +36,16 @@ fi
 ./dev/newcomer/run.sh
 # The pages: snippets, links, references, and what they call missing.
 ./dev/docs/check.sh
-# The official OpenAI SDKs against the real server.
-./dev/test-openai.sh
+# The official SDKs of OpenAI and Anthropic against the real server.
+./dev/test-sdks.sh openai anthropic
+# Four frameworks over them; `make frameworks` runs all.
+if command -v python3 >/dev/null; then
+    ./dev/frameworks/run.py --light
+elif [ -n "${KAPELLE_TEST_REQUIRE:-}" ]; then
+    echo "python3 is not there" >&2
+    exit 1
+else
+    echo "skipped: 4 (the frameworks; they need python3)"
+fi
 # The SDKs against the binary that was just built.
 ./sdk/test.sh

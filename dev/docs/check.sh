@@ -33,5 +33,5 @@ python3 dev/docs/references.py --kapelle "$KAPELLE" "$@"
 python3 dev/docs/links.py
 python3 dev/docs/messages.py
 python3 dev/docs/absent.py --kapelle "$KAPELLE"
-./dev/openai-sdks.sh
-OPENAI_SDKS=$CARGO_TARGET_DIR/openai-sdks python3 dev/docs/guides.py
+./dev/official-sdks.sh
+OPENAI_SDKS=$CARGO_TARGET_DIR/official-sdks python3 dev/docs/guides.py

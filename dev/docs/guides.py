@@ -40,7 +40,7 @@ FENCE = re.compile(
     re.M | re.S,
 )
 SDKS = os.environ.get("OPENAI_SDKS", "")
-"""The folder into which dev/openai-sdks.sh installed the official SDKs."""
+"""The folder into which dev/official-sdks.sh installed the official SDKs."""
 
 
 class Wrong(Exception):

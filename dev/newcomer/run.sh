@@ -23,8 +23,8 @@ if ! python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10
     skip "all three stories" "they need python3 (3.10 or newer, with venv)"
 else
     python3 dev/newcomer/operator.py
-    ./dev/openai-sdks.sh
-    if [ -x "$CARGO_TARGET_DIR/openai-sdks/python/bin/python" ]; then
+    ./dev/official-sdks.sh
+    if [ -x "$CARGO_TARGET_DIR/official-sdks/python/bin/python" ]; then
         python3 dev/newcomer/scripts.py
     else
         skip "the story of OpenAI scripts" "the package openai cannot be installed"

@@ -7,7 +7,7 @@ import pathlib
 
 from story import ROOT, Project, Provider, Server, Story, until
 
-PYTHON = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "openai-sdks/python/bin/python"
+PYTHON = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "official-sdks/python/bin/python"
 
 WATCH = """\
 import pathlib, time

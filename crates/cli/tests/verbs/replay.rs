@@ -1,7 +1,7 @@
 //! Public scripts with the official SDKs, under a server that is killed between and during their calls: an answered
 //! question is not asked again.
 //!
-//! `dev/openai-sdks.sh` installs the SDKs. Without them these tests are skipped with a note, unless
+//! `dev/official-sdks.sh` installs the SDKs. Without them these tests are skipped with a note, unless
 //! `KAPELLE_TEST_REQUIRE` is set.
 
 use std::{
@@ -26,41 +26,81 @@ struct Script {
     /// The folder in which the SDK is installed, and the name under which the script finds it.
     installed: &'static str,
     found_as: &'static str,
+    /// The package in that folder. `None` for a virtual environment, where its place depends on the version of Python.
+    package: Option<&'static str>,
+    /// Whether the script asks for messages, in Anthropic's format.
+    messages: bool,
 }
 
-const SCRIPTS: [Script; 2] = [
+const SCRIPTS: [Script; 4] = [
     Script {
         file: "asks.mjs",
         source: include_str!("../../../../dev/testkit/openai/asks.mjs"),
         installed: "javascript/node_modules",
         found_as: "node_modules",
+        package: Some("openai"),
+        messages: false,
     },
     Script {
         file: "asks.py",
         source: include_str!("../../../../dev/testkit/openai/asks.py"),
         installed: "python",
         found_as: ".venv",
+        package: None,
+        messages: false,
+    },
+    Script {
+        file: "asks.mjs",
+        source: include_str!("../../../../dev/testkit/anthropic/asks.mjs"),
+        installed: "javascript/node_modules",
+        found_as: "node_modules",
+        package: Some("@anthropic-ai/sdk"),
+        messages: true,
+    },
+    Script {
+        file: "asks.py",
+        source: include_str!("../../../../dev/testkit/anthropic/asks.py"),
+        installed: "python",
+        found_as: ".venv",
+        package: None,
+        messages: true,
     },
 ];
 
+impl Script {
+    /// Returns the folder that is there when its SDK is installed.
+    fn needs(&self) -> String {
+        match self.package {
+            Some(package) => format!("{}/{package}", self.installed),
+            None => self.installed.to_owned(),
+        }
+    }
+
+    /// Returns the ids that the script sees for those of the provider's answers. A message is made of a chat completion.
+    fn sees(&self, ids: &[&str]) -> Vec<String> {
+        let message = |id: &str| format!("msg_{}", id.replace("resp_", "chatcmpl-"));
+        ids.iter().map(|id| if self.messages { message(id) } else { (*id).to_owned() }).collect()
+    }
+}
+
 /// Returns the folder of the SDKs: beside the build.
 pub fn kit() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_kapelle")).ancestors().nth(2).unwrap().join("openai-sdks")
+    Path::new(env!("CARGO_BIN_EXE_kapelle")).ancestors().nth(2).unwrap().join("official-sdks")
 }
 
 /// Says whether an SDK is installed.
 pub fn is_installed(installed: &str) -> bool {
     let there = kit().join(installed).is_dir();
-    assert!(there || std::env::var_os("KAPELLE_TEST_REQUIRE").is_none(), "dev/openai-sdks.sh installs the SDKs");
+    assert!(there || std::env::var_os("KAPELLE_TEST_REQUIRE").is_none(), "dev/official-sdks.sh installs the SDKs");
     if !there {
-        eprintln!("skipped: {installed} is not there (dev/openai-sdks.sh installs it)");
+        eprintln!("skipped: {installed} is not there (dev/official-sdks.sh installs it)");
     }
     there
 }
 
 /// Returns the scripts whose SDK is installed.
 fn scripts() -> impl Iterator<Item = &'static Script> {
-    SCRIPTS.iter().filter(|script| is_installed(script.installed))
+    SCRIPTS.iter().filter(|script| is_installed(&script.needs()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is waited for happens in another process, which cannot tell")]
@@ -123,7 +163,8 @@ fn killed_between_its_calls_a_script_is_given_the_answers_that_it_had() {
         fs::write(&go, "").unwrap();
         let ended = stage.end(&served, &task);
         assert_eq!((&ended["state"], &ended["attempt"]), (&json!("succeeded"), &json!(2)), "{ended}");
-        assert_eq!(ids(&ended), ["chatcmpl-1", "chatcmpl-2", "resp_3", "chatcmpl-4", "chatcmpl-5", "resp_6"]);
+        let answers = ["chatcmpl-1", "chatcmpl-2", "resp_3", "chatcmpl-4", "chatcmpl-5", "resp_6"];
+        assert_eq!(ids(&ended), script.sees(&answers));
         assert_eq!(stage.double.calls().len(), 6, "{}: six questions, six calls", script.file);
         let calls = stage.calls();
         assert_eq!(states(&calls), ["charged"; 6]);
@@ -145,9 +186,14 @@ fn killed_during_its_calls_a_script_asks_again_only_what_was_in_flight() {
         let ended = stage.end(&served, &task);
         assert_eq!((&ended["state"], &ended["attempt"]), (&json!("succeeded"), &json!(2)), "{ended}");
         let mut found = ids(&ended);
-        assert_eq!(found[..3], ["chatcmpl-1", "chatcmpl-2", "resp_3"], "{}: the recorded answers", script.file);
+        assert_eq!(
+            found[..3],
+            script.sees(&["chatcmpl-1", "chatcmpl-2", "resp_3"]),
+            "{}: the recorded answers",
+            script.file
+        );
         found[3..5].sort();
-        assert_eq!(found[3..], ["chatcmpl-6", "chatcmpl-7", "chatcmpl-8"], "{}", script.file);
+        assert_eq!(found[3..], script.sees(&["chatcmpl-6", "chatcmpl-7", "chatcmpl-8"]), "{}", script.file);
         assert_eq!(stage.double.calls().len(), 8, "{}: six questions, and the two in flight", script.file);
         let mut told = stage.calls();
         told.sort_by_key(|call| call["state"].as_str().map(str::to_owned));
