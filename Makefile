@@ -10,7 +10,7 @@ DESTDIR ?=
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build ui install uninstall dist run workers first-look test sdk check audit bench peers sim graphs power-loss crash crash-fires crash-hosts \
+.PHONY: help build ui install uninstall dist run workers first-look test sdk frameworks check audit bench peers sim graphs power-loss crash crash-fires crash-hosts \
 	crash-hosts-sdk spawns schema browser ui-test shots pictures abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference mail fuzz clean
 
 help: ## show this list
@@ -121,6 +121,10 @@ five-minutes: build ## the first five minutes of a new user, timed
 
 newcomer: build ## three stories of new users, replayed: OpenAI scripts, SDKs, operating
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/newcomer/run.sh
+
+frameworks: build ## small scripts of 9 frameworks and SDKs under the server, metered and replayed; ARGS="--light" for four of them
+	@$(CARGO) build --release --locked -p kapelle-testkit
+	@KAPELLE="$(abspath $(KAPELLE))" ./dev/frameworks/run.py $(ARGS)
 
 uses: build ## every sample use of samples/uses, offline and with a double of a model
 	@KAPELLE="$(abspath $(KAPELLE))" ./dev/uses/run.py
