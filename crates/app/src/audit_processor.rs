@@ -9,7 +9,7 @@ use kapelle_core::{
     yaml::{Shape, Table, key},
 };
 use kapelle_workers::{
-    configured::{Fault, Given, Kind},
+    configured::{Fault, Given},
     schema::{Schema, object},
 };
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use crate::{
     app_error::AppError,
     audit_report::{Evidence, Rules, ms_of, report},
     caller::Caller,
+    own_kind::OwnKind,
     reach::Home,
 };
 
@@ -48,40 +49,26 @@ const ACTS_MAX: usize = 100_000;
 /// Acts that are read at a time.
 const PAGE: u32 = 500;
 
-/// The kind `audit_processor`.
-pub(crate) struct AuditProcessor(Home);
-
-impl AuditProcessor {
-    pub(crate) fn new(home: Home) -> AuditProcessor {
-        AuditProcessor(home)
-    }
+/// Makes the kind `audit_processor`.
+pub(crate) fn kind(home: Home) -> OwnKind {
+    OwnKind { name: "audit_processor", settings: &SETTINGS, make, home }
 }
 
-impl Kind for AuditProcessor {
-    fn name(&self) -> &'static str {
-        "audit_processor"
+fn make(given: Given, home: Home) -> Result<Arc<dyn Worker>, Vec<Fault>> {
+    let Given { mut spec, settings, .. } = given;
+    let mut faults = Vec::new();
+    let rules = rules(&settings, &mut faults);
+    let input = Schema::compile(&input_schema());
+    let input = input.map_err(|error| vec![Fault::of("night", error, "report this fault of Kapelle")])?;
+    if !faults.is_empty() {
+        return Err(faults);
     }
-
-    fn settings(&self) -> &'static Table {
-        &SETTINGS
+    if spec.description.is_empty() {
+        "Report who did what, what is unusual, and which keys need a look".clone_into(&mut spec.description);
     }
-
-    fn make(&self, given: Given) -> Result<Arc<dyn Worker>, Vec<Fault>> {
-        let Given { mut spec, settings, .. } = given;
-        let mut faults = Vec::new();
-        let rules = rules(&settings, &mut faults);
-        let input = Schema::compile(&input_schema());
-        let input = input.map_err(|error| vec![Fault::of("night", error, "report this fault of Kapelle")])?;
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        if spec.description.is_empty() {
-            "Report who did what, what is unusual, and which keys need a look".clone_into(&mut spec.description);
-        }
-        spec.input = Some(input_schema());
-        spec.output = Some(output_schema());
-        Ok(Arc::new(AuditWorker { spec, input, rules, home: self.0.clone() }))
-    }
+    spec.input = Some(input_schema());
+    spec.output = Some(output_schema());
+    Ok(Arc::new(AuditWorker { spec, input, rules, home }))
 }
 
 fn rules(settings: &Value, faults: &mut Vec<Fault>) -> Rules {

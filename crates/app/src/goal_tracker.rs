@@ -9,7 +9,7 @@ use kapelle_core::{
 };
 use kapelle_store::MemoRow;
 use kapelle_workers::{
-    configured::{Fault, Given, Kind},
+    configured::{Fault, Given},
     schema::{Schema, object},
 };
 use serde_json::{Value, json};
@@ -18,47 +18,33 @@ use crate::{
     app::App,
     goals::{GOALS, GOALS_MAX, Goal, Measure, STATES, schema},
     memos::{delete, failed, key_of, put},
+    own_kind::OwnKind,
     reach::Home,
 };
 
 static SETTINGS: Table =
     Table { name: "goal_tracker_settings", about: "The settings of `kind: goal_tracker`.", required: &[], keys: &[] };
 
-/// The kind `goal_tracker`.
-pub(crate) struct GoalTracker(Home);
-
-impl GoalTracker {
-    pub(crate) fn new(home: Home) -> GoalTracker {
-        GoalTracker(home)
-    }
+/// Makes the kind `goal_tracker`.
+pub(crate) fn kind(home: Home) -> OwnKind {
+    OwnKind { name: "goal_tracker", settings: &SETTINGS, make, home }
 }
 
-impl Kind for GoalTracker {
-    fn name(&self) -> &'static str {
-        "goal_tracker"
+fn make(given: Given, home: Home) -> Result<Arc<dyn Worker>, Vec<Fault>> {
+    let mut spec = given.spec;
+    let input = Schema::compile(&input_schema());
+    let input = input.map_err(|error| vec![Fault::of("goal", error, "report this fault of Kapelle")])?;
+    if spec.description.is_empty() {
+        "Keep goals, and record progress by hand".clone_into(&mut spec.description);
     }
-
-    fn settings(&self) -> &'static Table {
-        &SETTINGS
-    }
-
-    fn make(&self, given: Given) -> Result<Arc<dyn Worker>, Vec<Fault>> {
-        let mut spec = given.spec;
-        let input = Schema::compile(&input_schema());
-        let input = input.map_err(|error| vec![Fault::of("goal", error, "report this fault of Kapelle")])?;
-        if spec.description.is_empty() {
-            "Keep goals, and record progress by hand".clone_into(&mut spec.description);
-        }
-        spec.input = Some(input_schema());
-        let goal = object(
-            &["name", "goal"],
-            json!({ "name": { "type": "string" }, "goal": { "type": "object" }, "state": { "type": ["object", "null"] } }),
-        );
-        let changed = json!({ "type": "boolean" });
-        spec.output =
-            Some(object(&["goals"], json!({ "goals": { "type": "array", "items": goal }, "changed": changed })));
-        Ok(Arc::new(TrackerWorker { spec, input, home: self.0.clone() }))
-    }
+    spec.input = Some(input_schema());
+    let goal = object(
+        &["name", "goal"],
+        json!({ "name": { "type": "string" }, "goal": { "type": "object" }, "state": { "type": ["object", "null"] } }),
+    );
+    let changed = json!({ "type": "boolean" });
+    spec.output = Some(object(&["goals"], json!({ "goals": { "type": "array", "items": goal }, "changed": changed })));
+    Ok(Arc::new(TrackerWorker { spec, input, home }))
 }
 
 fn input_schema() -> Value {

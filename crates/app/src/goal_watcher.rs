@@ -11,7 +11,7 @@ use kapelle_core::{
 use kapelle_engine::command;
 use kapelle_store::MemoRow;
 use kapelle_workers::{
-    configured::{Fault, Given, Kind},
+    configured::{Fault, Given},
     schema::{Schema, object},
 };
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use crate::{
     caller::Caller,
     goals::{GOALS, GOALS_MAX, Goal, Measure, STATES, Standing, number_at},
     memos::{failed, put},
+    own_kind::OwnKind,
     reach::Home,
     to_api,
 };
@@ -37,38 +38,24 @@ const COUNTED_MAX: usize = 10_000;
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
 
-/// The kind `goal_watcher`.
-pub(crate) struct GoalWatcher(Home);
-
-impl GoalWatcher {
-    pub(crate) fn new(home: Home) -> GoalWatcher {
-        GoalWatcher(home)
-    }
+/// Makes the kind `goal_watcher`.
+pub(crate) fn kind(home: Home) -> OwnKind {
+    OwnKind { name: "goal_watcher", settings: &SETTINGS, make, home }
 }
 
-impl Kind for GoalWatcher {
-    fn name(&self) -> &'static str {
-        "goal_watcher"
+fn make(given: Given, home: Home) -> Result<Arc<dyn Worker>, Vec<Fault>> {
+    let Given { mut spec, settings, .. } = given;
+    let input = Schema::compile(&input_schema());
+    let input = input.map_err(|error| vec![Fault::of("wait", error, "report this fault of Kapelle")])?;
+    if spec.description.is_empty() {
+        "Measure the goals, and record what is breached".clone_into(&mut spec.description);
     }
-
-    fn settings(&self) -> &'static Table {
-        &SETTINGS
-    }
-
-    fn make(&self, given: Given) -> Result<Arc<dyn Worker>, Vec<Fault>> {
-        let Given { mut spec, settings, .. } = given;
-        let input = Schema::compile(&input_schema());
-        let input = input.map_err(|error| vec![Fault::of("wait", error, "report this fault of Kapelle")])?;
-        if spec.description.is_empty() {
-            "Measure the goals, and record what is breached".clone_into(&mut spec.description);
-        }
-        spec.input = Some(input_schema());
-        spec.output = Some(output_schema());
-        spec.effects = vec![Effect::Tasks];
-        let wait = settings["wait"].as_str().and_then(|text| kapelle_core::DurationMs::parse(text).ok());
-        let wait = Duration::from_millis(wait.map_or(60_000, |time| time.0));
-        Ok(Arc::new(WatcherWorker { spec, input, wait, home: self.0.clone() }))
-    }
+    spec.input = Some(input_schema());
+    spec.output = Some(output_schema());
+    spec.effects = vec![Effect::Tasks];
+    let wait = settings["wait"].as_str().and_then(|text| kapelle_core::DurationMs::parse(text).ok());
+    let wait = Duration::from_millis(wait.map_or(60_000, |time| time.0));
+    Ok(Arc::new(WatcherWorker { spec, input, wait, home }))
 }
 
 fn input_schema() -> Value {

@@ -79,6 +79,8 @@ mod memos;
 #[cfg(not(feature = "scripts"))]
 mod no_scripts;
 mod open;
+#[cfg(feature = "reach")]
+mod own_kind;
 mod pause;
 mod prepaid_journal;
 mod prepaid_pool;

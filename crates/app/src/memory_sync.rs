@@ -15,7 +15,7 @@ use kapelle_core::{
 };
 use kapelle_store::{MemoRow, MemoWrite};
 use kapelle_workers::{
-    configured::{Fault, Given, Kind},
+    configured::{Fault, Given},
     prompt::Template,
     schema::{Schema, object},
 };
@@ -27,6 +27,7 @@ use crate::{
     caller::Caller,
     memory_fold::{Place, fold, score, short, source, words},
     memos::{WRITES_MAX, delete, failed, key_of, put},
+    own_kind::OwnKind,
     reach::Home,
     session,
 };
@@ -51,51 +52,37 @@ const LINES_MAX: usize = 20_000;
 /// Key of the place up to which the log is folded.
 const PLACE: &str = ".place";
 
-/// The kind `memory_sync`.
-pub(crate) struct MemorySync(Home);
-
-impl MemorySync {
-    pub(crate) fn new(home: Home) -> MemorySync {
-        MemorySync(home)
-    }
+/// Makes the kind `memory_sync`.
+pub(crate) fn kind(home: Home) -> OwnKind {
+    OwnKind { name: "memory_sync", settings: &SETTINGS, make, home }
 }
 
-impl Kind for MemorySync {
-    fn name(&self) -> &'static str {
-        "memory_sync"
-    }
-
-    fn settings(&self) -> &'static Table {
-        &SETTINGS
-    }
-
-    fn make(&self, given: Given) -> Result<Arc<dyn Worker>, Vec<Fault>> {
-        let Given { mut spec, settings, .. } = given;
-        let mut faults = Vec::new();
-        let mut outputs = BTreeMap::new();
-        for (worker, text) in settings["outputs"].as_object().into_iter().flatten() {
-            match Template::compile(text.as_str().unwrap_or_default()) {
-                Ok(template) => drop(outputs.insert(worker.clone(), template)),
-                Err((why, _)) => {
-                    let hint = "write a template over the output, such as {{ text }}";
-                    faults.push(Fault::of(format!("outputs.{worker}"), why, hint));
-                }
+fn make(given: Given, home: Home) -> Result<Arc<dyn Worker>, Vec<Fault>> {
+    let Given { mut spec, settings, .. } = given;
+    let mut faults = Vec::new();
+    let mut outputs = BTreeMap::new();
+    for (worker, text) in settings["outputs"].as_object().into_iter().flatten() {
+        match Template::compile(text.as_str().unwrap_or_default()) {
+            Ok(template) => drop(outputs.insert(worker.clone(), template)),
+            Err((why, _)) => {
+                let hint = "write a template over the output, such as {{ text }}";
+                faults.push(Fault::of(format!("outputs.{worker}"), why, hint));
             }
         }
-        let input = Schema::compile(&input_schema());
-        let input = input.map_err(|error| vec![Fault::of("collection", error, "report this fault of Kapelle")])?;
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        if spec.description.is_empty() {
-            "Fold the session log into facts, and find them again".clone_into(&mut spec.description);
-        }
-        spec.input = Some(input_schema());
-        spec.output = Some(output_schema());
-        let collection = settings["collection"].as_str().unwrap_or("facts").to_owned();
-        let most = settings["max_facts"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(1_000);
-        Ok(Arc::new(MemoryWorker { spec, input, collection, most, outputs: Arc::new(outputs), home: self.0.clone() }))
     }
+    let input = Schema::compile(&input_schema());
+    let input = input.map_err(|error| vec![Fault::of("collection", error, "report this fault of Kapelle")])?;
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    if spec.description.is_empty() {
+        "Fold the session log into facts, and find them again".clone_into(&mut spec.description);
+    }
+    spec.input = Some(input_schema());
+    spec.output = Some(output_schema());
+    let collection = settings["collection"].as_str().unwrap_or("facts").to_owned();
+    let most = settings["max_facts"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap_or(1_000);
+    Ok(Arc::new(MemoryWorker { spec, input, collection, most, outputs: Arc::new(outputs), home }))
 }
 
 fn input_schema() -> Value {

@@ -11,10 +11,7 @@ use kapelle_reach::{OwnHealth, Reach, SecretSource, Secrets};
 use kapelle_workers::configured::Kind;
 use tokio::sync::watch;
 
-use crate::{
-    app::App, audit_processor::AuditProcessor, goal_tracker::GoalTracker, goal_watcher::GoalWatcher,
-    memory_sync::MemorySync, open::Parts, training_request::TrainingRequest,
-};
+use crate::{app::App, audit_processor, goal_tracker, goal_watcher, memory_sync, open::Parts, training_request};
 
 /// The application, which is made after its workers.
 #[derive(Clone)]
@@ -82,11 +79,9 @@ pub(crate) fn kinds(parts: &Parts) -> Vec<Arc<dyn Kind>> {
         now: Arc::new(move || clock.now().0),
     };
     let mut kinds = reach.kinds(&parts.folder);
-    kinds.push(Arc::new(TrainingRequest::new(parts.home.clone())));
-    kinds.push(Arc::new(AuditProcessor::new(parts.home.clone())));
-    kinds.push(Arc::new(MemorySync::new(parts.home.clone())));
-    kinds.push(Arc::new(GoalTracker::new(parts.home.clone())));
-    kinds.push(Arc::new(GoalWatcher::new(parts.home.clone())));
+    let own =
+        [training_request::kind, audit_processor::kind, memory_sync::kind, goal_tracker::kind, goal_watcher::kind];
+    kinds.extend(own.map(|kind| Arc::new(kind(parts.home.clone())) as Arc<dyn Kind>));
     kinds
 }
 

@@ -13,13 +13,13 @@ use kapelle_core::{
     yaml::{Shape, Table, key},
 };
 use kapelle_workers::{
-    configured::{Fault, Given, Kind},
+    configured::{Fault, Given},
     schema::{Schema, object},
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{app::App, app_error::AppError, caller::Caller, reach::Home};
+use crate::{app::App, app_error::AppError, caller::Caller, own_kind::OwnKind, reach::Home};
 
 static SETTINGS: Table = Table {
     name: "training_settings",
@@ -41,47 +41,33 @@ const REQUEST_MS: u64 = 7 * 86_400_000;
 /// Requests that wait at once: each only waits.
 const SLOTS: u32 = 64;
 
-/// The kind `training_request`.
-pub(crate) struct TrainingRequest(Home);
-
-impl TrainingRequest {
-    pub(crate) fn new(home: Home) -> TrainingRequest {
-        TrainingRequest(home)
-    }
+/// Makes the kind `training_request`.
+pub(crate) fn kind(home: Home) -> OwnKind {
+    OwnKind { name: "training_request", settings: &SETTINGS, make, home }
 }
 
-impl Kind for TrainingRequest {
-    fn name(&self) -> &'static str {
-        "training_request"
+fn make(given: Given, home: Home) -> Result<Arc<dyn Worker>, Vec<Fault>> {
+    let Given { mut spec, settings, .. } = given;
+    let text = |field: &str| settings[field].as_str().map(str::to_owned);
+    let worker = text("worker").unwrap_or_default();
+    if worker == spec.name.as_str() {
+        let message = "a request cannot train by itself";
+        return Err(vec![Fault::of("worker", message, "name the worker that trains")]);
     }
-
-    fn settings(&self) -> &'static Table {
-        &SETTINGS
+    let input = input_schema();
+    let compiled =
+        Schema::compile(&input).map_err(|error| vec![Fault::of("worker", error, "report this fault of Kapelle")])?;
+    if spec.description.is_empty() {
+        spec.description = format!("Have {worker} train, and follow its progress");
     }
-
-    fn make(&self, given: Given) -> Result<Arc<dyn Worker>, Vec<Fault>> {
-        let Given { mut spec, settings, .. } = given;
-        let text = |field: &str| settings[field].as_str().map(str::to_owned);
-        let worker = text("worker").unwrap_or_default();
-        if worker == spec.name.as_str() {
-            let message = "a request cannot train by itself";
-            return Err(vec![Fault::of("worker", message, "name the worker that trains")]);
-        }
-        let input = input_schema();
-        let compiled = Schema::compile(&input)
-            .map_err(|error| vec![Fault::of("worker", error, "report this fault of Kapelle")])?;
-        if spec.description.is_empty() {
-            spec.description = format!("Have {worker} train, and follow its progress");
-        }
-        spec.input = Some(input);
-        spec.output = Some(object(&["task", "output"], json!({ "task": { "type": "string" }, "output": {} })));
-        spec.effects = vec![Effect::Tasks];
-        spec.timeout = spec.timeout.or(Some(DurationMs(REQUEST_MS)));
-        spec.slots = spec.slots.max(SLOTS);
-        let timeout_ms = text("timeout").and_then(|text| DurationMs::parse(&text).ok()).map(|time| time.0);
-        let queue = text("queue").unwrap_or_else(|| QUEUE.to_owned());
-        Ok(Arc::new(TrainingWorker { spec, input: compiled, worker, queue, timeout_ms, home: self.0.clone() }))
-    }
+    spec.input = Some(input);
+    spec.output = Some(object(&["task", "output"], json!({ "task": { "type": "string" }, "output": {} })));
+    spec.effects = vec![Effect::Tasks];
+    spec.timeout = spec.timeout.or(Some(DurationMs(REQUEST_MS)));
+    spec.slots = spec.slots.max(SLOTS);
+    let timeout_ms = text("timeout").and_then(|text| DurationMs::parse(&text).ok()).map(|time| time.0);
+    let queue = text("queue").unwrap_or_else(|| QUEUE.to_owned());
+    Ok(Arc::new(TrainingWorker { spec, input: compiled, worker, queue, timeout_ms, home }))
 }
 
 fn input_schema() -> Value {

@@ -7,6 +7,7 @@ mod block;
 pub mod drawing;
 mod fields;
 pub mod graph;
+mod join;
 mod keys;
 mod model;
 mod needs;
@@ -14,6 +15,7 @@ mod parse;
 mod references;
 pub mod schema;
 mod step;
+mod wait;
 
 pub use crate::yaml::{Problem, Problems, nearest};
 pub use model::{

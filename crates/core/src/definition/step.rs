@@ -16,10 +16,6 @@ use crate::{
 
 /// Default limit of items in progress.
 const MAX_PARALLEL: u32 = 5;
-/// Limit of the steps of which one needs the first: each end of one of them looks at all.
-const FIRST_OF_MAX: usize = 1_000;
-/// Limit of approvers of one step.
-const APPROVERS_MAX: usize = 100;
 
 /// A step whose needs are still names.
 pub(super) struct Draft {
@@ -31,17 +27,17 @@ pub(super) struct Draft {
 }
 
 /// Fields of a step that was read.
-struct Fields<'n, 'a> {
+pub(super) struct Fields<'n, 'a> {
     found: Vec<(&'static Key, &'n Node<'a>)>,
     place: Place,
 }
 
 impl<'n, 'a> Fields<'n, 'a> {
-    fn get(&self, name: &str) -> Option<(&'static Key, &'n Node<'a>)> {
+    pub(super) fn get(&self, name: &str) -> Option<(&'static Key, &'n Node<'a>)> {
         self.found.iter().find(|(key, _)| key.name == name).copied()
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
@@ -212,127 +208,7 @@ impl Parser<'_> {
         found.unwrap_or_default()
     }
 
-    fn wait(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Wait> {
-        let (mut target, mut timeout, mut on_timeout) = (None, None, OnTimeout::Fail);
-        let (mut rule, mut early) = (ApprovalRule::default(), None);
-        let found = self.reader.table(node, trail, &keys::WAIT);
-        let targets = found.iter().filter(|(key, _)| keys::WAITS.contains(&key.name)).count();
-        if targets != 1 && node.entries().is_some() {
-            let hint =
-                Some("write `wait: { approval: \"Send it?\" }`, `{ signal: name }` or `{ timer: 5m }`".to_owned());
-            self.reader.report(node.place, trail, "`wait` has exactly one of approval, signal and timer", hint);
-        }
-        for (key, value) in found {
-            let trail = trail.then(key.name);
-            match (key.name, key.shape) {
-                ("approval", _) => {
-                    self.reader.text(value, &trail)?;
-                    target = self.reader.template(value, &trail, scope).map(WaitFor::Approval);
-                }
-                ("signal", _) => target = self.reader.name(value, &trail).map(WaitFor::Signal),
-                ("timer", _) => target = self.timer(value, &trail, scope).map(WaitFor::Timer),
-                ("timeout", _) => timeout = self.reader.duration(value, &trail),
-                ("approvers", _) => rule.approvers = self.approvers(value, &trail),
-                ("early", Shape::OneOf(words)) => early = self.reader.one_of(value, &trail, words),
-                ("allow_starter", _) => rule.allow_starter = self.reader.flag(value, &trail),
-                ("on_timeout", Shape::OneOf(words)) if self.reader.one_of(value, &trail, words) == Some(1) => {
-                    on_timeout = OnTimeout::Continue;
-                }
-                _ => {}
-            }
-        }
-        let target = target?;
-        if !rule.is_plain() && !matches!(target, WaitFor::Approval(_)) {
-            let message = "`approvers` and `allow_starter` are only for `approval`";
-            self.reader.report(node.place, trail, message, Some("remove them".to_owned()));
-        }
-        if early.is_some() && !matches!(target, WaitFor::Signal(_)) {
-            self.reader.report(node.place, trail, "`early` is only for `signal`", Some("remove it".to_owned()));
-        }
-        Some(Wait { target, timeout, on_timeout, drops_early: early == Some(1), rule })
-    }
-
-    fn approvers(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<String> {
-        let names: Vec<String> = self.needs(node, trail).into_iter().map(|(name, _)| name).collect();
-        if names.is_empty() || names.len() > APPROVERS_MAX {
-            let message = format!("{} approvers; expected 1 to {APPROVERS_MAX}", names.len());
-            self.reader.report(node.place, trail, message, Some("leave the key out for everybody who may".to_owned()));
-        }
-        names
-    }
-
-    fn timer(&mut self, node: &Node<'_>, trail: &Trail<'_>, scope: Scope) -> Option<Timer> {
-        if node.text().is_some_and(|text| text.starts_with("${{")) {
-            return self.reader.expression(node, trail, scope).map(Timer::Computed);
-        }
-        self.reader.duration(node, trail).map(Timer::Fixed)
-    }
-
-    /// Reads names of steps, or `{ first: 2, of: [a, b, c] }`.
-    fn needs_of(&mut self, node: &Node<'_>, trail: &Trail<'_>, step: &mut StepDef) -> Vec<(String, Place)> {
-        if !matches!(node.content, Content::Map(_)) {
-            return self.needs(node, trail);
-        }
-        let mut names = Vec::new();
-        for (key, value) in self.reader.table(node, trail, &keys::NEEDS) {
-            let trail = trail.then(key.name);
-            match key.name {
-                "of" => names = self.needs(value, &trail),
-                _ => step.needs_first = self.reader.number(value, &trail, key.shape).map(|number| number as u32),
-            }
-        }
-        if let Some(first) = step.needs_first.filter(|first| *first as usize > names.len() && !names.is_empty()) {
-            let message = format!("the first {first} of {} steps", names.len());
-            self.reader.report(node.place, trail, message, Some(format!("name {first} steps or more")));
-        }
-        if names.len() > FIRST_OF_MAX {
-            let message = format!("the first of {} steps; {FIRST_OF_MAX} are the most", names.len());
-            self.reader.report(node.place, trail, message, Some("use `for_each` with `first`".to_owned()));
-        }
-        names
-    }
-
-    /// Reports keys of partial joins and ends that do not go together. `own` steps are those of the run itself.
-    fn first_conflicts(&mut self, fields: &Fields<'_, '_>, step: &StepDef, trail: &Trail<'_>, own: bool) {
-        let inside = match &step.action {
-            Action::Steps(block) if step.for_each.is_none() => {
-                self.blocks.get(block.0 as usize).map(|block| block.steps.len())
-            }
-            _ => None,
-        };
-        let mut report = |name: &str, message: &str, hint: &str| {
-            if let Some((key, node)) = fields.get(name) {
-                self.reader.report(node.place, &trail.then(key.name), message, Some(hint.to_owned()));
-            }
-        };
-        let holds = step.for_each.is_some() || matches!(step.action, Action::Steps(_));
-        if !holds && !fields.has("for_each") {
-            report(
-                "first",
-                "`first` goes only with `for_each` or `steps`",
-                "put the steps to choose from into `steps`",
-            );
-        } else if step.for_each.is_none() && fields.has("repeat") {
-            report("first", "`first` does not go with `repeat`", "put the loop into a step inside of `steps`");
-        }
-        if let (Some(first), Some(steps)) = (step.first, inside)
-            && first as usize > steps
-        {
-            report("first", &format!("the first {first} of {steps} steps"), "write a smaller number");
-        }
-        if step.ends_run && !own {
-            report(
-                "ends_run",
-                "`ends_run` goes only with a step of the run itself",
-                "move the step out of what holds it",
-            );
-        }
-        if step.needs_first.is_some() && step.run_if != RunIf::Success {
-            report("run_if", "`run_if` does not go with the first of several needs", "remove it");
-        }
-    }
-
-    fn needs(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<(String, Place)> {
+    pub(super) fn needs(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Vec<(String, Place)> {
         let what = match trail.last() {
             "requires" => "labels",
             "approvers" => "names of keys or roles",

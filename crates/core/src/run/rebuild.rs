@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     model::{Run, RunStatus},
-    scope::{Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState},
+    scope::{BlockScope, Opening, Phase, Scope, ScopeId, ScopeKind, Slot, SlotState},
     slot_kind::SlotKind,
 };
 use crate::{
     Name,
-    definition::{Action, OnError, OnItemError},
+    definition::{Action, OnError, OnItemError, StepDef},
     id::TaskId,
     mutant::{Mutant, planted},
     task::StateKind,
@@ -149,26 +149,7 @@ impl Run {
             block.busy += u32::from(phase == Phase::Open);
             (slot.phase, slot.task) = (phase, Some(row.task));
         }
-        for (at, step) in steps.iter().enumerate() {
-            let phase = block.slots.get(at).map_or(Phase::Pending, |slot| slot.phase);
-            let ended = phase.has_ended() && !step.is_handler;
-            if ended {
-                block.unfinished = block.unfinished.saturating_sub(1);
-                block.succeeded += u32::from(phase == Phase::Succeeded);
-            }
-            for dependent in step.dependents.iter().filter(|_| ended) {
-                if let Some(slot) = block.slots.get_mut(dependent.0 as usize) {
-                    slot.unmet = slot.unmet.saturating_sub(1);
-                }
-            }
-        }
-        for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.needs_first.is_some()) {
-            if block.have_enough(Some(step))
-                && let Some(slot) = block.slots.get_mut(at)
-            {
-                slot.unmet = 0;
-            }
-        }
+        count(block, steps);
         let ready = block.slots.iter().enumerate().filter(|(_, slot)| slot.phase == Phase::Pending && slot.unmet == 0);
         let ready: Vec<Slot> = ready.map(|(at, _)| Slot(at as u32)).collect();
         for (slot, task) in failures {
@@ -265,6 +246,30 @@ impl Run {
             }
         }
         opened
+    }
+}
+
+/// Counts the steps of a block that have ended, and the needs that are left to those that have not begun.
+fn count(block: &mut BlockScope, steps: &[StepDef]) {
+    for (at, step) in steps.iter().enumerate() {
+        let phase = block.slots.get(at).map_or(Phase::Pending, |slot| slot.phase);
+        let ended = phase.has_ended() && !step.is_handler;
+        if ended {
+            block.unfinished = block.unfinished.saturating_sub(1);
+            block.succeeded += u32::from(phase == Phase::Succeeded);
+        }
+        for dependent in step.dependents.iter().filter(|_| ended) {
+            if let Some(slot) = block.slots.get_mut(dependent.0 as usize) {
+                slot.unmet = slot.unmet.saturating_sub(1);
+            }
+        }
+    }
+    for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.needs_first.is_some()) {
+        if block.have_enough(Some(step))
+            && let Some(slot) = block.slots.get_mut(at)
+        {
+            slot.unmet = 0;
+        }
     }
 }
 
