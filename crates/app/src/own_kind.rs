@@ -7,14 +7,16 @@ use kapelle_workers::configured::{Fault, Given, Kind};
 
 use crate::reach::Home;
 
+/// Makes the worker of one file, or tells its invalid settings.
+pub(crate) type Make = fn(Given, Home) -> Result<Arc<dyn Worker>, Vec<Fault>>;
+
 /// A kind that files configure, with the way to its application.
 pub(crate) struct OwnKind {
     /// The word after `kind:`.
     pub name: &'static str,
     /// The keys of `settings:`.
     pub settings: &'static Table,
-    /// Makes the worker of one file.
-    pub make: fn(Given, Home) -> Result<Arc<dyn Worker>, Vec<Fault>>,
+    pub make: Make,
     pub home: Home,
 }
 
