@@ -11,8 +11,10 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     known
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= most && word.len() <= 80)
         .map(|candidate| (strsim::osa_distance(word, candidate), !same_start(candidate), candidate))
-        .filter(|(distance, _, _)| *distance <= most)
-        .min_by_key(|(distance, other_start, _)| (*distance, *other_start))
+        // A word of which nothing is left is another word.
+        .filter(|(distance, _, _)| *distance <= most && *distance < word.chars().count())
+        // Of equally near ones the first in the alphabet, in whatever order they come.
+        .min()
         .map(|(_, _, candidate)| candidate)
 }
 
@@ -26,5 +28,7 @@ mod tests {
         assert_eq!(nearest("need", known.into_iter()), Some("needs"));
         assert_eq!(nearest("wroker", known.into_iter()), Some("worker"));
         assert_eq!(nearest("banana", known.into_iter()), None);
+        assert_eq!(nearest("q", ["a", "b"].into_iter()), None);
+        assert_eq!(nearest("ac", ["ab", "aa"].into_iter()), nearest("ac", ["aa", "ab"].into_iter()));
     }
 }
