@@ -54,7 +54,6 @@ pub enum Mutant {
     GivenIgnored,
     FirstIgnored,
     LateBegun,
-    EarlyKept,
     EndIgnored,
 }
 

@@ -138,7 +138,7 @@ pub(super) fn signal(state: &mut LoopState, id: RunId, name: &Name, payload: &Ne
         return Ok(Err(RunRejection::NotRunning { run: id, status }.into()));
     }
     let waiting = run.waiting.get(name).and_then(|tasks| tasks.first().copied());
-    if waiting.is_none() && run.definition.dropped_signals.contains(name) && !planted(Mutant::EarlyKept) {
+    if waiting.is_none() && run.definition.dropped_signals.contains(name) {
         state.rows.record(id, &RunEvent::SignalLost { name: name.clone() });
         return Ok(Ok(()));
     }

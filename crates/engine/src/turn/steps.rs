@@ -128,7 +128,7 @@ pub(super) fn begin_slot(
         _ => (None, false),
     };
     let signal = match &beginning {
-        Beginning::Wait(Some(name)) if !drops_early || planted(Mutant::EarlyKept) => Some(name.clone()),
+        Beginning::Wait(Some(name)) if !drops_early => Some(name.clone()),
         _ => None,
     };
     let Some(task) = begin_slot_with(state, id, place, beginning, input, wait)? else { return Ok(()) };

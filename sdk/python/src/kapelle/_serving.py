@@ -30,6 +30,8 @@ from .model import ms
 
 _LAST_WORDS = 3.0
 """Seconds for releasing attempts, after a second signal."""
+_TIDY = 1.0
+"""Seconds for the functions of released attempts to return."""
 _SHORT = 1.0
 """Seconds of a stream that ended at once. The next is opened after a rest."""
 _REST = 0.2
@@ -303,11 +305,18 @@ class Serving:
             await asyncio.wait({hurry, finishing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             hurry.cancel()
             finishing.cancel()
+        released = set()
         for attempt in list(self._working.values()):
             if attempt.stop("draining"):
                 log.warning("%s is released", attempt.name)
                 self._tell(attempt, release(attempt))
                 self._interrupt(attempt)
+                released.add(attempt.token)
+        if released and not self._hurry.is_set():
+            # Functions that look at their context learn of it before the process ends with their threads.
+            tidying = asyncio.ensure_future(self._finished(released))
+            await asyncio.wait({tidying}, timeout=_TIDY)
+            tidying.cancel()
 
     async def _finished(self, tokens: set[str]) -> None:
         """Waits for attempts."""
