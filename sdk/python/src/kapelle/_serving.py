@@ -30,6 +30,8 @@ from .model import ms
 
 _LAST_WORDS = 3.0
 """Seconds for releasing attempts, after a second signal."""
+_AGAIN = 0.1
+"""Seconds between two cancels of what does not end."""
 _TIDY = 1.0
 """Seconds for the functions of released attempts to return."""
 _SHORT = 1.0
@@ -116,8 +118,11 @@ class Serving:
             return working.result() if working.done() else None
         finally:
             ending.cancel()
-            working.cancel()
-            # An aborted poll is over only with its connection.
+            # An aborted poll is over only with its connection. A cancel that meets the end of a connect gets lost in
+            # `asyncio.wait_for` before Python 3.12, so it is repeated.
+            while not working.done():
+                working.cancel()
+                await asyncio.wait({working}, timeout=_AGAIN)
             await asyncio.gather(working, return_exceptions=True)
 
     async def _take_until_end(self, long_poll: bool) -> None:
