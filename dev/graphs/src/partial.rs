@@ -34,7 +34,7 @@ fn block_of(steps: &mut Map<String, Json>, own: bool, text: &str, rng: &mut Rng)
         join(step, text, rng);
         race(step, rng);
         let other = names.get(rng.place(names.len().max(1))).filter(|other| *other != name);
-        if let Some(other) = other.filter(|_| rng.percent(6)) {
+        if let Some(other) = other.filter(|_| rng.percent(6) && !name.contains("_h")) {
             step.insert("unless_begun".into(), json!(other));
         }
         if own && rng.percent(2) {

@@ -140,6 +140,7 @@ impl Parser<'_> {
     /// Checks that a step named by `on_error` has no needs and no dependents.
     fn handlers(&mut self, steps: &mut [StepDef], handlers: &[(StepIx, StepIx, Place)], trail: &Trail<'_>) {
         for (failing, handler, place) in handlers {
+            let ends_a_chance = steps.iter().any(|step| step.unless_begun.contains(handler));
             let Some(step) = steps.get_mut(handler.0 as usize) else { continue };
             step.is_handler = true;
             let wrong = if failing == handler {
@@ -148,6 +149,10 @@ impl Parser<'_> {
                 Some("handles a failure and so cannot have `needs`")
             } else if !step.dependents.is_empty() {
                 Some("handles a failure and so cannot be needed")
+            } else if !step.unless_begun.is_empty() {
+                Some("handles a failure and so cannot have `unless_begun`")
+            } else if ends_a_chance {
+                Some("handles a failure and so cannot stand in `unless_begun`")
             } else {
                 None
             };

@@ -21,7 +21,13 @@ impl Parser<'_> {
         for (key, value) in self.reader.table(node, trail, &keys::NEEDS) {
             let trail = trail.then(key.name);
             match key.name {
-                "of" => names = self.needs(value, &trail),
+                "of" => {
+                    if matches!(&value.content, Content::List(steps) if steps.is_empty()) {
+                        let hint = Some("name the steps, or remove `needs`".to_owned());
+                        self.reader.report(value.place, &trail, "the list has no steps", hint);
+                    }
+                    names = self.needs(value, &trail);
+                }
                 _ => step.needs_first = self.reader.number(value, &trail, key.shape).map(|number| number as u32),
             }
         }
