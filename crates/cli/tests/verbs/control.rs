@@ -86,21 +86,21 @@ fn a_run_is_done_again_from_a_step() {
 #[test]
 fn versions_are_listed_compared_rolled_back_and_kept_while_used() {
     let place = Place::new();
-    let text = |word: &str| format!("name: v\nsteps: {{ a: {{ worker: log, with: {{ message: {word} }} }} }}\n");
+    let text = |word: &str| format!("name: reply\nsteps: {{ a: {{ worker: log, with: {{ message: {word} }} }} }}\n");
     for word in ["one", "two"] {
-        place.file("workflows/v.yaml", text(word));
-        assert_eq!(place.kapelle(&["run", "v", "--quiet"]).code, 0);
+        place.file("workflows/reply.yaml", text(word));
+        assert_eq!(place.kapelle(&["run", "reply", "--quiet"]).code, 0);
     }
-    let listed = place.kapelle(&["workflows", "versions", "v", "--json"]).json();
+    let listed = place.kapelle(&["workflows", "versions", "reply", "--json"]).json();
     assert_eq!((&listed["versions"][0]["number"], &listed["versions"][1]["number"]), (&2.into(), &1.into()));
-    let diff = place.kapelle(&["workflows", "diff", "v"]).out;
+    let diff = place.kapelle(&["workflows", "diff", "reply"]).out;
     assert!(diff.contains("-steps: { a: { worker: log, with: { message: one") && diff.contains("+steps"), "{diff}");
-    place.kapelle(&["workflows", "delete", "v", "1"]).refused(5, &["in use: 1 run on it"]);
-    place.kapelle(&["workflows", "delete", "v", "2"]).refused(5, &["is the newest"]);
-    place.kapelle(&["workflows", "delete", "v", "7"]).refused(3, &["no version 7"]);
-    place.kapelle(&["workflows", "versions", "w"]).refused(3, &["did you mean `v`?"]);
-    let said = place.kapelle(&["workflows", "rollback", "v", "1"]);
-    assert!(said.out.contains("version 3 of v has the text of version 1; written to workflows/v.yaml"), "{said:?}");
-    assert_eq!(std::fs::read_to_string(place.path("workflows/v.yaml")).unwrap(), text("one"));
-    assert_eq!(place.kapelle(&["workflows", "source", "v"]).out.trim_end(), text("one").trim_end());
+    place.kapelle(&["workflows", "delete", "reply", "1"]).refused(5, &["in use: 1 run on it"]);
+    place.kapelle(&["workflows", "delete", "reply", "2"]).refused(5, &["is the newest"]);
+    place.kapelle(&["workflows", "delete", "reply", "7"]).refused(3, &["no version 7"]);
+    place.kapelle(&["workflows", "versions", "repli"]).refused(3, &["did you mean `reply`?"]);
+    let said = place.kapelle(&["workflows", "rollback", "reply", "1"]);
+    assert!(said.out.contains("version 3 of reply has the text of version 1; written to workflows/reply.yaml"), "{said:?}");
+    assert_eq!(std::fs::read_to_string(place.path("workflows/reply.yaml")).unwrap(), text("one"));
+    assert_eq!(place.kapelle(&["workflows", "source", "reply"]).out.trim_end(), text("one").trim_end());
 }
