@@ -5,7 +5,7 @@ night. They are supervised, metered and capped, against a double of a provider."
 import os
 import pathlib
 
-from story import ROOT, Project, Provider, Server, Story, until
+from story import KAPELLE, ROOT, Project, Provider, Running, Server, Story, until
 
 PYTHON = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "official-sdks/python/bin/python"
 
@@ -73,6 +73,9 @@ def main() -> None:
         settings = (folder / "kapelle.yaml").read_text()
         (folder / "kapelle.yaml").write_text(settings.replace("nightly:", "nightlyy:"))
         project.run("config", "check", code=None).has("nightlyy", "`nightly`")
+        server.prints("no worker or script is called `nightlyy`")
+        project.run("budgets", "set", "worker:extrct", "1").has("did you mean `extract`?")
+        project.run("budgets", "reset", "worker:extrct")
         (folder / "kapelle.yaml").write_text(settings)
     with story.step("the start says how many scripts there are"):
         server.prints("workers/: ")
@@ -128,6 +131,19 @@ def main() -> None:
         assert len(set(totals.values())) == 1 and totals["day"] > 0, totals
     with story.step("it stops gracefully"):
         assert server.stop() in (0, 143)
+    with story.step("`supervise` alone meters and caps the same scripts, by a gateway of its own"):
+        alone = story.keep(Running(project, KAPELLE, "supervise", "workers"))
+        alone.prints("gateway: http://127.0.0.1:")
+        before = spent(project)
+        drop(folder, "d", "Without `serve`.")
+        until(lambda: (folder / "workers/inbox/d.done").exists(), "the letter is done")
+        assert spent(project) > before
+        project.run("supervise", "workers", code=5).has("already supervises")
+        assert alone.stop() in (0, 143)
+    with story.step("without a key it names each script that asks models"):
+        alone = story.keep(Running(project, KAPELLE, "supervise", "workers", OPENAI_API_KEY=""))
+        alone.prints("script watch_inbox.py asks models")
+        assert alone.stop() in (0, 143)
     story.finish()
 
 
@@ -151,6 +167,11 @@ def in_state(server: Server, task: str, state: str):
 
 def total(server: Server, by: str) -> int:
     return sum(row["cost_nanousd"] for row in server.get(f"/api/v1/cost?by={by}")["rows"])
+
+
+def spent(project: Project) -> int:
+    """What the folder spent today, as the command line tells."""
+    return project.run("cost", "--by", "day", "--json").json["total"]["cost_nanousd"]
 
 
 def read(path: str) -> bytes:

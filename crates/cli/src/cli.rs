@@ -122,7 +122,7 @@ pub enum Verb {
     Man(man::Args),
     /// The version
     Version(version::Args),
-    /// Supervise the scripts of a folder, without a server
+    /// Supervise the scripts of a folder, on a free port of this machine
     Supervise(supervise::Args),
     /// Starts and ends scripts for a server; started by Kapelle itself
     #[command(name = "__supervise", hide = true)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use kapelle::{
     Money,
-    core::{Account, TenantId},
+    core::{Account, TenantId, definition::nearest},
     scripts::scan::named,
 };
-use kapelle_api::{Budget, BudgetList, ResetBudget, SetBudget};
+use kapelle_api::{Api, Budget, BudgetList, ResetBudget, SetBudget};
 use serde_json::json;
 
 use crate::{
@@ -149,7 +149,7 @@ async fn reset(app: &App, account: String, tenant: u32) -> Result<Code, Failure>
 }
 
 async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
-    let account = Account::parse(&change.account).map_err(|error| Failure::usage(error.to_string()))?;
+    let account = parsed(&change.account)?;
     let amount = Money::parse(&change.amount).map_err(|error| Failure::usage(error.to_string()))?;
     let limit = if raise {
         let known = ApiSession::reading(app)?.api().budgets().await?.budgets;
@@ -165,13 +165,52 @@ async fn set(app: &App, change: &Change, raise: bool) -> Result<Code, Failure> {
     let wanted = SetBudget { account: account.written(), limit_nanousd: limit.0, tenant: Some(change.tenant) };
     let session = ApiSession::open(app).await?;
     let done = session.api().set_budget(wanted).await;
+    let unknown = unknown(session.api(), &account).await;
     let budget = session.close(done).await?;
     if app.out.json {
         app.out.print_json(&json!(budget))?;
     } else {
         app.out.print(&format!("{}{} may spend {limit}", account.shown(), of_tenant(change)))?;
     }
+    if let Some(warning) = unknown.filter(|_| change.tenant == TenantId::DEFAULT.0) {
+        app.out.warn(&warning);
+    }
     Ok(Code::Ok)
+}
+
+/// Parses the name of an account.
+fn parsed(text: &str) -> Result<Account, Failure> {
+    Account::parse(text).map_err(|error| {
+        let failure = Failure::usage(error.to_string());
+        match text.strip_prefix("tenant:") {
+            Some(number) => failure.help(format!("the number of a tenant stands apart: `tenant --tenant {number}`")),
+            None => failure,
+        }
+    })
+}
+
+/// Returns a warning about an account that nobody is known to spend from, with a similar name. A worker, queue or key
+/// may be made later.
+async fn unknown(api: &dyn Api, account: &Account) -> Option<String> {
+    let (kind, name, known) = match account {
+        Account::Worker(name) => {
+            let mut known: Vec<String> = api.workers().await.ok()?.workers.into_iter().map(|one| one.name).collect();
+            // Daemons take no tasks and are no workers of that list.
+            known.extend(api.scripts().await.ok()?.scripts.into_iter().map(|script| script.name));
+            ("worker or script", name, known)
+        }
+        Account::Queue(name) => {
+            ("queue", name, api.queues().await.ok()?.queues.into_iter().map(|queue| queue.name).collect())
+        }
+        Account::Key(name) => ("key", name, api.keys().await.ok()?.keys.into_iter().map(|key| key.id).collect()),
+        _ => return None,
+    };
+    if known.iter().any(|one| one == name) {
+        return None;
+    }
+    let near = nearest(name, known.iter().map(String::as_str));
+    let hint = near.map_or_else(|| "it is kept for one".to_owned(), |near| format!("did you mean `{near}`?"));
+    Some(format!("no {kind} is called `{name}`; {hint}"))
 }
 
 fn of_tenant(change: &Change) -> String {

@@ -17,7 +17,10 @@ use kapelle::{
 use kapelle_server::{Limits, Notifier, Options, Server, ServerError, State};
 
 use self::inspector::ServeInspector;
-use super::{config, supervise};
+use super::{
+    config,
+    supervise::{self, States},
+};
 use crate::{
     app::App,
     failure::{Code, Failure},
@@ -52,14 +55,37 @@ pub struct Args {
 /// # Errors
 /// When the folder is in use, the address cannot be used, or the store fails.
 pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
+    let Args { listen, host_name, insecure, .. } = args;
+    perform(app, Plan { listen, host_names: host_name, insecure, scripts: app.project.workers(), every: None }).await
+}
+
+/// The differences between the verbs that serve a folder.
+pub(super) struct Plan {
+    /// The address to listen on; `None` takes that of the configuration.
+    pub listen: Option<String>,
+    /// Further host names of the server.
+    pub host_names: Vec<String>,
+    /// Whether to listen where other machines can connect.
+    pub insecure: bool,
+    /// The folder with the scripts.
+    pub scripts: PathBuf,
+    /// The interval between printed states of the scripts; `None` prints the address alone.
+    pub every: Option<Duration>,
+}
+
+/// Serves the folder of the project until a signal ends it.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn perform(app: &App, plan: Plan) -> Result<Code, Failure> {
     // Before the configuration is read: a change during the start is a change.
     let files = ConfigFiles::of(app);
     let settings = Arc::new(app.settings()?);
     let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
     let options = Options {
-        listen: args.listen.unwrap_or_else(|| settings.config.listen.clone()),
-        host_names: args.host_name,
-        insecure: args.insecure,
+        listen: plan.listen.unwrap_or_else(|| settings.config.listen.clone()),
+        host_names: plan.host_names,
+        insecure: plan.insecure,
         workflows: Some(app.project.workflows()),
         queues: settings.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
         limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
@@ -94,32 +120,42 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     tell_recovered(app, kapelle.engine().recovered());
     if let Some(helper) = &app.helper {
         let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
-        let fleet = kapelle.supervise(helper.clone(), &app.project.workers(), surroundings).await;
+        let fleet = kapelle.supervise(helper.clone(), &plan.scripts, surroundings).await;
         server.tell_of_scripts(&fleet);
         supervise::tell(app.out, &fleet, |_| true);
-        tell_workers(app, &kapelle, fleet.status().iter().filter(|script| script.standing == "started").count());
+        if plan.every.is_none() {
+            tell_workers(app, &kapelle, fleet.status().iter().filter(|script| script.standing == "started").count());
+        }
     }
     for warning in config::unknown_budgets(app, &settings)? {
         app.out.warn(&warning);
     }
-    // After the scripts: a program that waits for this line may submit to any of them.
-    app.out.print(&format!("listening={}", server.address()))?;
-    tell_console(app, &kapelle, &server);
+    let mut states = States::new(app.out, &kapelle, plan.every);
+    if plan.every.is_some() {
+        let gateway = format!("gateway: http://{}/v1", server.reachable());
+        app.out.note(&format!("{gateway}; model calls of the scripts are metered, capped and recorded"));
+        states.print()?;
+    } else {
+        states.tell_keyless();
+        // After the scripts: a program that waits for this line may submit to any of them.
+        app.out.print(&format!("listening={}", server.address()))?;
+        tell_console(app, &kapelle, &server);
+    }
     app.out.note("ready; Ctrl-C stops gracefully; press it twice to stop now");
     notifier.tell(State::Ready);
     let mut reloader = Reloader { files, started: settings.config.clone(), inspector };
-    let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader)).await;
+    let code = watched(app, (&notifier, &settings), &mut signals, (&kapelle, &mut reloader, &mut states)).await;
     notifier.tell(State::Stopping);
     app.out.note("stopping: running attempts are finished; press Ctrl-C again to stop now");
     let code = tokio::select! {
         () = server.drain() => code,
         again = signals.next() => {
             app.out.note("stopping now: running attempts start again at the next start");
-            again
+            Ok(again)
         }
     };
     server.stop().await;
-    Ok(code)
+    code
 }
 
 /// Prints the address of the console: on a terminal with a code that logs in once, which must not stay in a log.
@@ -142,8 +178,8 @@ fn tell_workers(app: &App, kapelle: &Kapelle, scripts: usize) {
     if let Some(first) = beside.first() {
         let count = shown::count(beside.len(), "script");
         app.out.warn(&format!(
-            "{count} beside kapelle.yaml use the OpenAI SDK, such as {first}; only those in workers/ are started: move them \
-             there"
+            "{count} with the OpenAI SDK beside kapelle.yaml, such as {first}; only scripts in workers/ are started: \
+             move them there"
         ));
     }
 }
@@ -166,17 +202,18 @@ async fn watched(
     app: &App,
     (notifier, settings): (&Notifier, &Settings),
     signals: &mut Signals,
-    (kapelle, reloader): (&Kapelle, &mut Reloader),
-) -> Code {
+    (kapelle, reloader, states): (&Kapelle, &mut Reloader, &mut States<'_>),
+) -> Result<Code, Failure> {
     let every = settings.environment.get("WATCHDOG_USEC").and_then(|text| text.parse::<u64>().ok());
     let every = std::time::Duration::from_micros(every.unwrap_or(60_000_000).max(200_000) / 2);
     let mut tick = tokio::time::interval(every);
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
-            code = signals.next() => return code,
+            code = signals.next() => return Ok(code),
             _ = tick.tick() => notifier.tell(State::Alive),
             _ = look.tick() => reloader.look(app, kapelle).await,
+            () = states.due() => states.print()?,
         }
     }
 }
@@ -233,15 +270,19 @@ impl Reloader {
                 let done = kapelle.reload(&settings.config, &variable).await.map_err(Failure::from);
                 done.map(|()| {
                     let config = settings.config.clone();
+                    let unknown = config::unknown_budgets(app, &settings).unwrap_or_default();
                     self.inspector.reloaded(Arc::new(settings));
-                    config
+                    (config, unknown)
                 })
             }
             Err(failure) => Err(failure),
         };
         match reloaded {
-            Ok(config) => {
+            Ok((config, unknown)) => {
                 app.out.note("configuration reloaded: providers, models, prices and budgets are in effect");
+                for warning in unknown {
+                    app.out.warn(&warning);
+                }
                 let waiting = self.started.restart_keys(&config);
                 if !waiting.is_empty() {
                     app.out.warn(&format!("changed, and in effect only after a restart: {}", waiting.join(", ")));

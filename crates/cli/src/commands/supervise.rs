@@ -1,27 +1,25 @@
-//! `kapelle supervise DIR`: the scripts of a folder, started and kept running, without a server.
+//! `kapelle supervise DIR`: the scripts of a folder, started and kept running, with a gateway of their own.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use kapelle::{
+    Kapelle,
     core::DurationMs,
-    engine::{Clock, SystemClock},
-    scripts::{
-        Fleet, FleetEvent, FleetOptions, NoTokens,
-        fleet::{Keeps, NoWorkerSink, ScriptStatus},
-    },
+    scripts::{Fleet, FleetEvent, fleet::ScriptStatus},
 };
 use serde_json::json;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::serve::{self, Plan};
 use crate::{
     app::App,
     failure::{Code, Failure},
     out::Out,
     project::Project,
     scripts::{self, Row},
-    signals::Signals,
 };
 
-/// Supervise the scripts of a folder, without a server.
+/// Supervise the scripts of a folder, on a free port of this machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
@@ -34,14 +32,14 @@ pub struct Args {
 }
 
 const AFTER: &str = "\
-Without a server there is no gateway: scripts get no key, calls of models fail, and nothing is metered. The table says so
-for each script that would call one. `kapelle serve` supervises the same scripts with a gateway, also without any key of
-a provider: then calls of models are answered offline, and marked.";
+The process is a server on a free port of 127.0.0.1, for this folder of scripts alone. Each script gets a token and the
+address of its gateway, and never the key of the provider, which stays here: model calls are metered, capped by budgets
+and recorded as with `kapelle serve`. Other verbs in this project, such as `kapelle cost` and `kapelle logs`, ask it.";
 
 /// Runs the verb.
 ///
 /// # Errors
-/// When the folder does not exist.
+/// When the folder does not exist, or another process works on the data of the project.
 pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     let every = DurationMs::parse(&args.every).map_err(|error| Failure::usage(format!("--every: {error}")))?;
     let every = Duration::from_millis(every.0.max(100));
@@ -49,81 +47,109 @@ pub async fn run(app: &App, args: &Args) -> Result<Code, Failure> {
     if !root.is_dir() {
         return Err(Failure::usage(format!("{} is a file", Project::shown(&root))).help("name the folder it is in"));
     }
-    let Some(helper) = &app.helper else {
-        app.out.note("RUN_WORKERS=false: scripts are disabled");
+    if app.helper.is_none() {
+        let why = if cfg!(target_os = "linux") { "RUN_WORKERS=false: scripts are disabled" } else { NOT_HERE };
+        app.out.note(why);
         return Ok(Code::Ok);
-    };
-    let settings = app.settings()?;
-    let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
-    let clock = SystemClock::default();
-    let options = FleetOptions {
-        root,
-        logs: app.prepare_data()?.join("logs/workers"),
-        surroundings: app.surroundings(&settings, None),
-        path: std::env::var_os("PATH"),
-        tokens: Arc::new(NoTokens),
-        worker_sink: Arc::new(NoWorkerSink),
-        now: Arc::new(move || clock.now().0),
-        told: Box::new(|_| ()),
-        keeps: Keeps::All,
-    };
-    let fleet = Fleet::start(helper.clone(), options).await;
-    tell(app.out, &fleet, |_| true);
-    let mut told = BTreeSet::new();
-    tell_unmetered(app.out, &fleet.status(), &mut told);
-    print(app.out, &fleet.status())?;
-    let mut tick = tokio::time::interval(every);
-    tick.tick().await;
-    let code = loop {
-        tokio::select! {
-            code = signals.next() => break code,
-            _ = tick.tick() => {
-                // A script may have been added, or have begun to use a model.
-                tell_unmetered(app.out, &fleet.status(), &mut told);
-                print(app.out, &fleet.status())?;
+    }
+    let listen = Some("127.0.0.1:0".to_owned());
+    let plan = Plan { listen, host_names: Vec::new(), insecure: false, scripts: root, every: Some(every) };
+    serve::perform(app, plan).await.map_err(|failure| match failure.code {
+        Code::Conflict => failure.help(
+            "one process works on a project: `kapelle serve` already supervises the scripts of workers/; `--data FOLDER` \
+             keeps the state of this one elsewhere",
+        ),
+        _ => failure,
+    })
+}
+
+const NOT_HERE: &str = "scripts are supported on Linux only";
+
+/// The states of the scripts of a server: printed at an interval, with a warning for each script whose model calls no
+/// provider can answer.
+pub(super) struct States<'a> {
+    out: Out,
+    kapelle: &'a Kapelle,
+    tick: Option<Interval>,
+    told: BTreeSet<String>,
+}
+
+impl<'a> States<'a> {
+    pub fn new(out: Out, kapelle: &'a Kapelle, every: Option<Duration>) -> States<'a> {
+        let tick = every.map(|every| {
+            let mut tick = interval(every);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick.reset();
+            tick
+        });
+        States { out, kapelle, tick, told: BTreeSet::new() }
+    }
+
+    /// Waits until the states are to be printed again; for ever when they are not printed.
+    pub async fn due(&mut self) {
+        match &mut self.tick {
+            Some(tick) => drop(tick.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Prints the state of each script.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn print(&mut self) -> Result<(), Failure> {
+        // A script may have been added, or have begun to use a model.
+        self.tell_keyless();
+        let all = self.scripts();
+        let missing = self.missing();
+        let is_keyless = |script: &ScriptStatus| missing.is_some() && asks_models(script);
+        if self.out.json {
+            let keyless: Vec<&str> =
+                all.iter().filter(|script| is_keyless(script)).map(|script| script.file.as_str()).collect();
+            return self.out.print(&json!({ "scripts": all, "no_provider_for": keyless }).to_string());
+        }
+        if all.is_empty() {
+            return self.out.print("no scripts yet: .js, .mjs, .cjs, .ts, .py and executable files are looked for");
+        }
+        let rows = all.iter().map(|script| {
+            let note = is_keyless(script).then_some("no provider has a key: model calls are answered offline, or fail");
+            Row::of(script).with_note(note)
+        });
+        self.out.print(&scripts::table(rows))
+    }
+
+    /// Warns once of each script that asks models while no provider can answer.
+    pub fn tell_keyless(&mut self) {
+        let Some(missing) = self.missing() else { return };
+        for script in self.scripts() {
+            if asks_models(&script) && self.told.insert(script.file.clone()) {
+                self.out.warn(&format!(
+                    "script {} asks models ({}), and no provider can be called: {missing}; its calls are answered \
+                     offline and marked where that is possible, and fail with `model_required` otherwise",
+                    script.file, script.uses
+                ));
             }
         }
-    };
-    app.out.note("stopping: the scripts are asked to end; press Ctrl-C again to kill them");
-    tokio::select! {
-        () = fleet.stop() => Ok(code),
-        // The helper ends everything when this process is gone.
-        again = signals.next() => Ok(again),
+    }
+
+    fn scripts(&self) -> Vec<ScriptStatus> {
+        self.kapelle.app().fleet().map(Fleet::status).unwrap_or_default()
+    }
+
+    /// Returns the reason why no model can be called; `None` when one can.
+    fn missing(&self) -> Option<String> {
+        let aliases = self.kapelle.gateway().status();
+        if aliases.iter().any(|alias| alias.live) {
+            return None;
+        }
+        let reasons: BTreeSet<String> = aliases.into_iter().filter_map(|alias| alias.reason).collect();
+        Some(reasons.into_iter().collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Says whether a script would call models: here it gets no key, because only a server has a gateway.
-fn is_unmetered(script: &ScriptStatus) -> bool {
+/// Says whether a script that is started would call models.
+fn asks_models(script: &ScriptStatus) -> bool {
     script.standing == "started" && !script.uses.is_empty()
-}
-
-/// Warns once of each script that needs a gateway, which only a server has.
-fn tell_unmetered(out: Out, all: &[ScriptStatus], told: &mut BTreeSet<String>) {
-    let fresh = all.iter().filter(|script| is_unmetered(script) && told.insert(script.file.clone()));
-    let files: Vec<&str> = fresh.map(|script| script.file.as_str()).collect();
-    if !files.is_empty() {
-        out.warn(&format!(
-            "no gateway here: {} get no key, and their calls of models fail; `kapelle serve` gives them a token, meters \
-             their calls and keeps budgets",
-            files.join(", ")
-        ));
-    }
-}
-
-fn print(out: Out, all: &[ScriptStatus]) -> Result<(), Failure> {
-    if out.json {
-        let unmetered: Vec<&str> =
-            all.iter().filter(|script| is_unmetered(script)).map(|script| script.file.as_str()).collect();
-        return out.print(&json!({ "scripts": all, "no_gateway_for": unmetered }).to_string());
-    }
-    if all.is_empty() {
-        return out.print("no scripts yet: .js, .mjs, .cjs, .ts, .py and executable files are looked for");
-    }
-    let rows = all.iter().map(|script| {
-        let note = is_unmetered(script).then_some("no gateway here: no key, calls of models fail");
-        Row::of(script).with_note(note)
-    });
-    out.print(&scripts::table(rows))
 }
 
 /// Prints the warnings of selected scripts, and from now on the events of all.

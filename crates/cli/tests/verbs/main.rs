@@ -53,6 +53,8 @@ mod serve;
 mod session;
 mod status;
 mod submit;
+#[cfg(target_os = "linux")]
+mod supervised;
 mod tasks;
 mod templates;
 mod texts;

@@ -49,6 +49,11 @@ fn a_daemon_without_money_is_parked_and_goes_on_when_the_budget_is_raised() {
     assert_eq!(stage.place.kapelle(&["budgets", "set", "day", "5"]).code, 0);
     let listed = stage.place.kapelle(&["budgets"]).out;
     assert!(listed.contains("FROM") && listed.contains("by hand, token, 20"), "{listed}");
+    for (account, advice) in [("worker:askss", "did you mean `asks`?"), ("queue:defaul", "did you mean `default`?")] {
+        let said = stage.place.kapelle(&["budgets", "set", account, "5"]);
+        assert!(said.code == 0 && said.err.contains(advice), "{said:?}");
+    }
+    stage.place.kapelle(&["budgets", "set", "tenant:2", "5"]).refused(2, &["tenant --tenant 2"]);
     stage.asked(1);
     until(|| (state(&stage) == "running").then_some(()));
     let said = stage.place.kapelle(&["budgets", "reset", "day", "--json"]);
