@@ -240,7 +240,7 @@ mod tests {
             ("schedule: '*/5 * * *'", "is not a schedule (write a span such as 15m, or a line of cron"),
             ("schedule: '61 * * * *'", "`61` is not a minute"),
             ("schedule: 10ms", "less than a second"),
-            ("mode: task\nschedule: 5m", "only a script of mode `daemon`"),
+            ("mode: task\nschedule: 5m", "kapelle schedules create"),
             ("environment: { KAPELLE_TOKEN: x }", "given by Kapelle itself"),
             ("ready: { http: 'http://example.com/' }", "not an address of this machine"),
             ("ready: later", "ready: `later` is not known here"),

@@ -313,7 +313,8 @@ impl Checker<'_, '_> {
             self.report(
                 "schedule",
                 "only a script of mode `daemon` has a schedule",
-                "remove it, or write `mode: daemon`",
+                "`kapelle schedules create NAME --cron '0 3 * * *' --worker NAME` gives it tasks at set times; or write \
+                 `mode: daemon`",
             );
             return None;
         }
