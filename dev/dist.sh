@@ -14,7 +14,7 @@ name=kapelle-$version-$(uname -s | tr '[:upper:]' '[:lower:]')-$(uname -m)
 mkdir -p "$packages"
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-KAPELLE=$kapelle DESTDIR=$stage PREFIX=/$name ./dev/install.sh 2>/dev/null
+KAPELLE=$kapelle DESTDIR=$stage PREFIX=/$name PROGRAM=/usr/local/bin/kapelle ./dev/install.sh 2>/dev/null
 cp LICENSE README.md CHANGELOG.md "$stage/$name"
 if command -v strip >/dev/null; then
     strip "$stage/$name/bin/kapelle"

@@ -40,7 +40,8 @@ mv -f "$root/bin/.kapelle.new" "$root/bin/kapelle"
 cp LICENSE README.md "$doc"
 if [ -f packaging/kapelle.service ]; then
     mkdir -p "${unit%/*}"
-    sed "s#/usr/local/bin/kapelle#${PREFIX:-/usr/local}/bin/kapelle#" packaging/kapelle.service >"$unit"
+    # PROGRAM is where an archive's program is going to be.
+    sed "s#/usr/local/bin/kapelle#${PROGRAM:-${PREFIX:-/usr/local}/bin/kapelle}#" packaging/kapelle.service >"$unit"
 fi
 echo "installed $root/bin/kapelle, manual pages and completions (bash, zsh, fish)" >&2
 case ":$PATH:" in

@@ -61,6 +61,8 @@ def main() -> None:
             assert (root / "usr" / name).stat().st_size > 100, name
         installed = outside.command(str(root / "usr/bin/kapelle"), "--version").out
         assert installed == outside.run("--version").out, installed
+        unit = (root / "usr/lib/systemd/system/kapelle.service").read_text()
+        assert "\nExecStart=/usr/bin/kapelle serve" in unit, unit
     with story.step("... and removes them"):
         outside.command(str(ROOT / "dev/install.sh"), "--remove", **make)
         left = [path for path in (root / "usr").rglob("*") if path.is_file()]
@@ -70,8 +72,16 @@ def main() -> None:
         outside.command(str(ROOT / "dev/dist.sh"), KAPELLE=KAPELLE, PACKAGES=str(packages))
         sums, name = (packages / "SHA256SUMS").read_text().split()
         assert hashlib.sha256((packages / name).read_bytes()).hexdigest() == sums
-        names = {path.split("/", 1)[1] for path in tarfile.open(packages / name).getnames() if "/" in path}
-        assert {"bin/kapelle", "LICENSE", "README.md", "share/man/man1/kapelle.1"} <= names, names
+        archive = tarfile.open(packages / name)
+        files = {one.name.split("/", 1)[1]: one for one in archive.getmembers() if "/" in one.name}
+        unit = files["lib/systemd/system/kapelle.service"]
+        assert {"bin/kapelle", "LICENSE", "README.md", "share/man/man1/kapelle.1"} <= set(files), set(files)
+        assert b"\nExecStart=/usr/local/bin/kapelle serve" in archive.extractfile(unit).read(), "the unit names no program"
+        assert {(one.uid, one.gid) for one in files.values()} == {(0, 0)}, "owners of this machine are in the archive"
+        # As the guide says: copying it is the installation.
+        archive.extractall(story.folder("unpacked"), filter="data")
+        copied = next((story.place / "unpacked").iterdir()) / "bin/kapelle"
+        assert outside.command(str(copied), "--version").out == installed
 
     with story.step("the server starts, is ready, and needs a key"):
         server = story.keep(Server(project))
