@@ -141,5 +141,5 @@ def page() -> str:
 
 def groups() -> list[str]:
     """The groups of methods of a client: the classes of their files."""
-    modules = [ast.parse((PACKAGE / f"{name}.py").read_text("utf-8")) for name in ("_tasks", "_runs", "_nouns")]
+    modules = [ast.parse((PACKAGE / f"{name}.py").read_text("utf-8")) for name in ("_tasks", "_runs", "_nouns", "_schedules")]
     return [at.name for module in modules for at in module.body if isinstance(at, ast.ClassDef)]

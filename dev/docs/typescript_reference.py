@@ -92,7 +92,7 @@ def page() -> str:
     names = [name.strip().removeprefix("type ") for block in re.findall(r"export (?:type )?\{([^}]*)\}", index)
              for name in block.split(",") if name.strip()]
     first = ["Client", "Host", "Context"]
-    groups = ["Tasks", "Runs", "Approvals", "Workers", "Queues", "Dead", "Files"]
+    groups = ["Tasks", "Runs", "Approvals", "Workers", "Queues", "Schedules", "Dead", "Files"]
     parts = [HEAD.rstrip()]
     for name in [*first, *(name for name in names if name not in first and name not in groups)]:
         if name not in known:

@@ -335,7 +335,8 @@ class Options(unittest.TestCase):
                 "delay_ms": "use `delay`, in seconds",
                 "max_retries": "use `retry=max_retries + 1`",
                 "rate_limit": "`rate=\"60/minute\"`",
-                "cron": "not available: there are no schedules",
+                "cron": "`client.schedules.create(",
+                "periodic": "`client.schedules.create(",
                 "link": "a workflow",
                 "prioritty": "did you mean `priority`?",
                 "frobnicate": "expected some of deadline, delay, group",
@@ -346,6 +347,12 @@ class Options(unittest.TestCase):
                 self.assertIn(advice, said)
             self.assertIn("did you mean `state`", self.refusal(client.tasks.list, stat="ready"))
             self.assertIn("use `inputs`", self.refusal(client.runs.start, input=1))
+            create: Callable[..., Any] = client.schedules.create
+            for name, advice in {"every": "use `cron`", "input": "use `inputs`", "tz": "use `timezone`"}.items():
+                self.assertIn(advice, self.refusal(create, name="n", worker="w", **{"cron": "1h", name: 1}))
+            for given in ({}, {"worker": "w", "workflow": "f"}):
+                with self.assertRaisesRegex(ValueError, "name a workflow to run, or a worker"):
+                    create("n", "1h", **given)
         self.assertIn("`rate=", self.refusal(Host("http://127.0.0.1:1", "t").worker, name="w", rateLimit="1/s"))
         with self.assertRaisesRegex(TypeError, 'such as "60/minute", got 60'):
             Host("http://127.0.0.1:1", "t").worker("w", rate=60)(lambda ctx, input: None)  # type: ignore[arg-type]

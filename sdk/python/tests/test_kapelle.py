@@ -62,7 +62,7 @@ class BothFacesAreTheSame(unittest.TestCase):
         pairs = [(Client, AsyncClient)]
         with Client("http://127.0.0.1:1", "t") as one:
             other = AsyncClient("http://127.0.0.1:1", "t")
-            for noun in ("tasks", "runs", "approvals", "workers", "queues", "dead", "files"):
+            for noun in ("tasks", "runs", "approvals", "workers", "queues", "schedules", "dead", "files"):
                 pairs.append((type(getattr(one, noun)), type(getattr(other, noun))))
         for sync, awaited in pairs:
             names = {name for name in dir(sync) if not name.startswith("_")}

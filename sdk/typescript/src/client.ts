@@ -7,6 +7,7 @@ import { Approvals, Dead, Files, Queues, Workers } from "./nouns.js";
 import { known } from "./options.js";
 import { find } from "./place.js";
 import { Runs } from "./runs.js";
+import { Schedules } from "./schedules.js";
 import { type RunOptions, Tasks } from "./tasks.js";
 import { Again, type Call, REST_MS, pause } from "./wire.js";
 
@@ -32,6 +33,7 @@ export class Client {
   readonly approvals: Approvals;
   readonly workers: Workers;
   readonly queues: Queues;
+  readonly schedules: Schedules;
   readonly dead: Dead;
   readonly files: Files;
   readonly #asker: Asker;
@@ -44,6 +46,7 @@ export class Client {
     this.approvals = new Approvals(this.#asker);
     this.workers = new Workers(this.#asker);
     this.queues = new Queues(this.#asker);
+    this.schedules = new Schedules(this.#asker);
     this.dead = new Dead(this.#asker);
     this.files = new Files(this.#asker);
   }

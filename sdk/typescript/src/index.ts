@@ -17,6 +17,7 @@ export type { WaitOptions } from "./asker.js";
 export type { ClientOptions } from "./client.js";
 export { Approvals, Dead, Files, Queues, Workers } from "./nouns.js";
 export { type RunFilter, Runs, type StartOptions } from "./runs.js";
+export { type ScheduleOptions, Schedules } from "./schedules.js";
 export { type KeyedOptions, type RunOptions, type TaskFilter, Tasks } from "./tasks.js";
 export { Context } from "./context.js";
 export type { CancelReason, LlmOptions } from "./context.js";

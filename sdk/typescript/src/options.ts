@@ -22,7 +22,7 @@ const TIME_LIMIT: Word = { name: "timeoutMs", text: "`timeoutMs`, in millisecond
 const TTL: Word = { name: "ttlMs", text: "`ttlMs`, in milliseconds" };
 const SLOTS: Word = { name: "slots", else: "use `slots` of `new Host({ slots })`" };
 const KEPT: Word = { else: "not available: the server keeps ended tasks" };
-const SCHEDULE: Word = { else: "not available: there are no schedules; submit from cron or a timer" };
+const SCHEDULE: Word = { else: "use `client.schedules.create(\"NAME\", \"15m\", { worker: \"WORKER\" })`" };
 const PARTS: Word = { else: "not available: steps that follow each other are a workflow (`client.runs.start`)" };
 const RATE: Word = { name: "rate", text: "`rate: \"60/minute\"`", else: "use `rate: \"60/minute\"` of `host.worker(...)`" };
 const PER_KEY: Word = { name: "perKey", else: "use `perKey` of `host.worker(...)`" };
@@ -44,13 +44,14 @@ const WORDS: Record<string, Word> = {
   defaultretrydelay: FIRST_DELAY, autoretryfor: CATEGORIES, retryfor: CATEGORIES, timelimit: TIME_LIMIT, softtimelimit: TIME_LIMIT,
   ratelimit: RATE, routingkey: QUEUE, exchange: QUEUE, link: PARTS, chain: PARTS, chord: PARTS, ignoreresult: KEPT,
   ackslate: { else: "not needed: a task is done once its result is reported" }, prefetchmultiplier: SLOTS,
-  broker: URL, brokerurl: URL, backend: URL, periodic: SCHEDULE,
+  broker: URL, brokerurl: URL, backend: URL, periodic: SCHEDULE, crontab: SCHEDULE, schedule: SCHEDULE,
   // Temporal
   workflowid: KEY, taskqueue: QUEUE, starttoclosetimeout: TIME_LIMIT, scheduletostarttimeout: TTL, retrypolicy: { name: "retry" },
   scheduletoclosetimeout: { name: "deadline" }, maximumattempts: RETRY, initialinterval: FIRST_DELAY, backoffcoefficient: MULTIPLIER,
   maximuminterval: LONGEST_DELAY, nonretryableerrortypes: CATEGORIES, startdelay: DELAY, args: { name: "input", else: "pass the input" },
   // Kapelle elsewhere
   perkey: PER_KEY, groupconcurrency: PER_KEY, keylimit: PER_KEY, rate: RATE, key: { name: "group" }, retries: MORE_RETRIES, baseurl: URL, apikey: { name: "token" },
+  with: { name: "inputs" }, input: { name: "inputs" }, tz: { name: "timezone" },
   maxcost: { name: "maxCostNanousd", text: "`maxCostNanousd`, in billionths of a dollar" },
 };
 

@@ -135,7 +135,7 @@ test("options that are not known are refused with their names here", async () =>
   const client = new Client({ url: "http://127.0.0.1:1", token: "t", retryForMs: 0 });
   const told = {
     attempts: /^attempts: unknown option of tasks.submit; use `retry: 5`/, backoff: /`retry: \{ delayMs/, jobId: /`idempotencyKey`/,
-    removeOnComplete: /not available/, repeat: /no schedules/, countdown: /`delayMs`, in milliseconds/, eta: /`delayMs: eta/,
+    removeOnComplete: /not available/, repeat: /`client.schedules.create/, cron: /`client.schedules.create/, countdown: /`delayMs`, in milliseconds/, eta: /`delayMs: eta/,
     expires: /`ttlMs`/, max_retries: /first attempt counts/, task_id: /`idempotencyKey`/, time_limit: /`timeoutMs`/, delay: /`delayMs`/,
     timeout: /`timeoutMs`, in milliseconds/, idempotency_key: /use `idempotencyKey`/, pirority: /did you mean `priority`/,
     rate_limit: /use `rate/, xyz: /expected some of queue, priority/, constructor: /expected some of/,
@@ -148,8 +148,10 @@ test("options that are not known are refused with their names here", async () =>
   await assert.rejects(client.tasks.submit("w", 1, { retry: { attempts: 3 } }), /attempts: .* use `maxAttempts`/);
   await assert.rejects(client.tasks.submit("w", 1, { retry: { backoff: 3 } }), /use `delayMs` and `multiplier`/);
   await assert.rejects(client.tasks.wait("task_1", { timeout: 1 }), /`timeoutMs`/);
+  await assert.rejects(client.schedules.create("n", "1h", { worker: "w", input: 1 }), /use `inputs`/);
+  await assert.rejects(client.schedules.create("n", "1h"), /name a workflow to run, or a worker/);
   await assert.rejects(client.tasks.list({ status: "ready" }), /state/);
-  await assert.rejects(client.runs.start("w", { input: {} }), /did you mean `inputs`/);
+  await assert.rejects(client.runs.start("w", { input: {} }), /use `inputs`/);
   assert.throws(() => new Host({ concurrency: 3 }), /concurrency: unknown option of new Host; use `slots`/);
   assert.throws(() => new Host({ connection: {} }), /`url` and `token`/);
   assert.throws(() => new Host().worker("w", () => 1, { concurrency: 3 }), /`slots` of `new Host/);

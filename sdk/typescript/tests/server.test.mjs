@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { after, before, test } from "node:test";
 
-import { Client, Forbidden, Host, TaskFailed, WaitTimeout } from "../dist/index.js";
+import { Client, Conflict, Forbidden, Host, NotFound, TaskFailed, WaitTimeout } from "../dist/index.js";
 import { TestServer } from "../dist/testing.js";
 
 const skip = process.env.KAPELLE_BINARY ? false : "KAPELLE_BINARY names no server";
@@ -134,7 +134,8 @@ test("a worker may submit with the rights of its host's key", { skip }, async ()
 
 test("every list is a page", { skip }, async () => {
   const lists = [
-    client.tasks.list(), client.runs.list(), client.workers.list(), client.queues.list(), client.approvals.list(), client.dead.list(),
+    client.tasks.list(), client.runs.list(), client.workers.list(), client.queues.list(), client.schedules.list(), client.approvals.list(),
+    client.dead.list(),
   ];
   for (const page of await Promise.all(lists)) assert.equal([...page].length, page.items.length);
   const source = JSON.stringify({ name: "one", steps: { a: { worker: "echo", with: { n: 8 } } } });
@@ -146,6 +147,24 @@ test("every list is a page", { skip }, async () => {
   assert.deepEqual(numbers, numbers.map((_, at) => at));
   assert.ok(numbers.length > 2);
   assert.equal((await client.runs.steps(run.id)).items[0].result().n, 8);
+});
+
+test("a schedule is made, fired, paused and deleted", { skip }, async () => {
+  const made = await client.schedules.create("hourly", "0 * * * *", {
+    worker: "echo", inputs: { of: "${{ fire.schedule }}" }, timezone: "Europe/Berlin", overlap: "allow", jitterMs: 1_000,
+  });
+  assert.deepEqual([made.name, made.timezone, made.overlap, made.jitter_ms], ["hourly", "Europe/Berlin", "allow", 1_000]);
+  await assert.rejects(client.schedules.create("hourly", "1h", { worker: "echo" }), Conflict);
+  assert.equal((await client.schedules.create("hourly", "1h", { worker: "echo", inputs: { of: "${{ fire.schedule }}" }, replace: true })).cron, "1h");
+  assert.equal((await client.schedules.next("hourly", 3)).length, 3);
+  const fired = await client.schedules.fire("hourly");
+  assert.deepEqual((await client.tasks.wait(fired.task)).result(), { of: "hourly" });
+  assert.equal((await client.schedules.pause("hourly", "the source is moved")).paused_reason, "the source is moved (by token)");
+  assert.equal((await client.schedules.resume("hourly")).paused, false);
+  assert.equal((await client.schedules.get("hourly")).fires[0].task, fired.task);
+  assert.deepEqual([...(await client.schedules.list())].map(({ name }) => name), ["hourly"]);
+  await client.schedules.delete("hourly");
+  await assert.rejects(client.schedules.get("hourly"), NotFound);
 });
 
 test("a server for a test is gone after it", { skip }, async () => {

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ._wire import Call
-from .model import Json, NewTask, Part, Run, Task, ms
+from .model import Json, NewTask, Part, Run, Seconds, Task, ms
 
 Raw = Mapping[str, Any]
 T = TypeVar("T")
@@ -216,6 +216,54 @@ def queues() -> Call[Part[Raw]]:
 
 def gate_queue(name: str, word: str) -> Call[Raw]:
     return Call("POST", f"/api/v1/queues/{_part(name)}/{word}", _raw)
+
+
+def schedules(filters: Mapping[str, Any]) -> Call[Part[Raw]]:
+    return Call("GET", "/api/v1/schedules", _list("schedules", _raw), query=_query(**filters))
+
+
+def schedule(name: str) -> Call[Raw]:
+    return Call("GET", f"/api/v1/schedules/{_part(name)}", _raw)
+
+
+def create_schedule(
+    name: str,
+    cron: str,
+    workflow: str | None,
+    worker: str | None,
+    inputs: Json,
+    timezone: str | None,
+    catch_up: str | None,
+    overlap: str | None,
+    jitter: Seconds | None,
+    replace: bool,
+) -> Call[Raw]:
+    if (workflow is None) == (worker is None):
+        raise ValueError("name a workflow to run, or a worker to submit tasks to")
+    given = {"workflow": workflow, "worker": worker, "timezone": timezone, "catch_up": catch_up, "overlap": overlap}
+    body: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    body.update(name=name, cron=cron, replace=replace)
+    body["with"] = {} if inputs is None else inputs
+    if jitter is not None:
+        body["jitter_ms"] = ms(jitter)
+    return Call("POST", "/api/v1/schedules", _raw, body)
+
+
+def gate_schedule(name: str, word: str, reason: str | None = None) -> Call[Raw]:
+    return Call("POST", f"/api/v1/schedules/{_part(name)}/{word}", _raw, _reason(reason))
+
+
+def fire_schedule(name: str) -> Call[Raw]:
+    return Call("POST", f"/api/v1/schedules/{_part(name)}/fire", _raw)
+
+
+def next_fires(name: str, count: int | None) -> Call[Sequence[str]]:
+    path = f"/api/v1/schedules/{_part(name)}/next"
+    return Call("GET", path, lambda raw: list(raw["times"]), query=_query(count=count))
+
+
+def delete_schedule(name: str) -> Call[Raw]:
+    return Call("DELETE", f"/api/v1/schedules/{_part(name)}", _raw)
 
 
 def run_events(id: str) -> Call[None]:

@@ -56,7 +56,7 @@ _QUEUE = _use("queue", otherwise="use `queue` of the worker or task", queues="`q
 _INPUT = _use("input", "`input`, one JSON value", inputs="`inputs`")
 _URL = _use("url", "`url` and `token`", "use `url` and `token` of the client or host")
 _KEPT = _missing("not available: the server keeps ended tasks")
-_SCHEDULE = _missing("not available: there are no schedules; submit from cron or a timer")
+_SCHEDULE = _use("cron", otherwise='use `client.schedules.create("NAME", "15m", worker="WORKER")`')
 _PARTS = _missing("not available: steps that follow each other are a workflow (`client.runs.start`)")
 _RATE = _use("rate", '`rate="60/minute"`', otherwise='use `rate="60/minute"` of `host.worker(...)`')
 _PER_KEY = _use("per_key", otherwise="use `per_key` of `host.worker(...)`")
@@ -152,6 +152,9 @@ _WORDS = {
     "name": _use("workflow"),
     "inputs": _INPUT,
     "input": _INPUT,
+    "with": _INPUT,
+    "crontab": _SCHEDULE,
+    "tz": _use("timezone"),
     "maxcost": _COST,
     "maxcostusd": _COST,
 }

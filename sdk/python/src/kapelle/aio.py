@@ -13,6 +13,7 @@ from ._asking import REST
 from ._async_asker import AsyncAsker
 from ._async_nouns import AsyncApprovals, AsyncDead, AsyncFiles, AsyncQueues, AsyncWorkers
 from ._async_runs import AsyncRuns
+from ._async_schedules import AsyncSchedules
 from ._async_tasks import AsyncTasks
 from ._options import known_fields
 from ._stream import AllStream
@@ -45,6 +46,7 @@ class AsyncClient:
         self.approvals = AsyncApprovals(self._asker)
         self.workers = AsyncWorkers(self._asker)
         self.queues = AsyncQueues(self._asker)
+        self.schedules = AsyncSchedules(self._asker)
         self.dead = AsyncDead(self._asker)
         self.files = AsyncFiles(self._asker)
 

@@ -12,6 +12,7 @@ from ._asker import Asker
 from ._asking import REST
 from ._nouns import Approvals, Dead, Files, Queues, Workers
 from ._runs import Runs
+from ._schedules import Schedules
 from ._tasks import Tasks
 from ._options import known_fields
 from ._stream import AllStream
@@ -44,6 +45,7 @@ class Client:
         self.approvals = Approvals(self._asker)
         self.workers = Workers(self._asker)
         self.queues = Queues(self._asker)
+        self.schedules = Schedules(self._asker)
         self.dead = Dead(self._asker)
         self.files = Files(self._asker)
 
