@@ -73,6 +73,24 @@ pub(super) struct Plan {
     pub every: Option<Duration>,
 }
 
+impl Plan {
+    /// Returns the settings of the server.
+    fn options(&self, app: &App, settings: &Settings) -> Result<Options, Failure> {
+        let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
+        Ok(Options {
+            listen: self.listen.clone().unwrap_or_else(|| settings.config.listen.clone()),
+            host_names: self.host_names.clone(),
+            insecure: self.insecure,
+            workflows: Some(app.project.workflows()),
+            queues: settings.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
+            limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
+            labels: settings.config.labels.clone(),
+            checks: settings.config.health.checks.clone(),
+            access_log: settings.config.log.access,
+        })
+    }
+}
+
 /// Serves the folder of the project until a signal ends it.
 ///
 /// # Errors
@@ -81,18 +99,7 @@ pub(super) async fn perform(app: &App, plan: Plan) -> Result<Code, Failure> {
     // Before the configuration is read: a change during the start is a change.
     let files = ConfigFiles::of(app);
     let settings = Arc::new(app.settings()?);
-    let engine = settings.config.options().map_err(|problem| Failure::usage(problem.to_string()))?;
-    let options = Options {
-        listen: plan.listen.unwrap_or_else(|| settings.config.listen.clone()),
-        host_names: plan.host_names,
-        insecure: plan.insecure,
-        workflows: Some(app.project.workflows()),
-        queues: settings.config.queues.iter().map(|(name, queue)| (Name::new(name), queue.slots)).collect(),
-        limits: Limits { lease: Duration::from_millis(engine.lease.0), ..Limits::default() },
-        labels: settings.config.labels.clone(),
-        checks: settings.config.health.checks.clone(),
-        access_log: settings.config.log.access,
-    };
+    let options = plan.options(app, &settings)?;
     open_files(app, &options.limits);
     let notifier = Notifier::new(settings.environment.get("NOTIFY_SOCKET").map(str::to_owned));
     let mut signals = Signals::listen().map_err(|error| Failure::new(Code::Failed, format!("signals: {error}")))?;
@@ -109,14 +116,7 @@ pub(super) async fn perform(app: &App, plan: Plan) -> Result<Code, Failure> {
             return Err(error.into());
         }
     };
-    if let Some(token) = server.fresh_token() {
-        let file = token_file(app)?;
-        // A log is kept by others, and for longer than a terminal.
-        match stderr_is_terminal() {
-            true => app.out.confide(&format!("the token, shown this once and kept in {file}: {token}")),
-            false => app.out.note(&format!("a token was made; {file} holds it, for its owner alone")),
-        }
-    }
+    tell_token(app, &server)?;
     tell_recovered(app, kapelle.engine().recovered());
     if let Some(helper) = &app.helper {
         let surroundings = app.surroundings(&settings, Some(format!("http://{}", server.address())));
@@ -156,6 +156,19 @@ pub(super) async fn perform(app: &App, plan: Plan) -> Result<Code, Failure> {
     };
     server.stop().await;
     code
+}
+
+/// Says where the token is, if it was made just now.
+fn tell_token(app: &App, server: &Server) -> Result<(), Failure> {
+    if let Some(token) = server.fresh_token() {
+        let file = token_file(app)?;
+        // A log is kept by others, and for longer than a terminal.
+        match stderr_is_terminal() {
+            true => app.out.confide(&format!("the token, shown this once and kept in {file}: {token}")),
+            false => app.out.note(&format!("a token was made; {file} holds it, for its owner alone")),
+        }
+    }
+    Ok(())
 }
 
 /// Prints the address of the console: on a terminal with a code that logs in once, which must not stay in a log.
