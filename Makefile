@@ -122,7 +122,7 @@ five-minutes: build ## the first five minutes of a new user, timed
 newcomer: build ## three stories of new users, replayed: OpenAI scripts, SDKs, operating
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_TEST_REQUIRE=1 ./dev/newcomer/run.sh
 
-frameworks: build ## small scripts of 9 frameworks and SDKs under the server, metered and replayed; ARGS="--light" for four of them
+frameworks: build ## small scripts of 19 frameworks and SDKs under the server: metered, capped, replayed after a kill; ARGS="--light" for four of them
 	@$(CARGO) build --release --locked -p kapelle-testkit
 	@KAPELLE="$(abspath $(KAPELLE))" ./dev/frameworks/run.py $(ARGS)
 

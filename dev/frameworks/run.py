@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
-"""Runs a small script of each framework under the server, with a double of a provider, and prints what was metered and
-replayed.
+"""Runs a small script of each framework under the server, with a double of a provider, and prints a row for each.
 
     run.py              all frameworks
     run.py --light      those that install within a minute
     run.py NAME ...     frameworks by name
 
-Each script asks two questions. The provider refuses the second one once, so the script fails and its task is repeated: a
-framework is replayed when the repeated task does not pay for the first question again.
+Each script asks two questions. The row of a framework says "yes" where
+
+    recognised   the server says which packages the script asks models by
+    metered      both answers were charged to the task
+    replayed     the server was killed (SIGKILL) during the second question, and after its restart the task succeeded
+                 without asking the provider the first question again
+    capped       with the budget spent, a further task is parked before the provider is asked anything
 
 A framework that cannot be installed is skipped and counted; with KAPELLE_TEST_REQUIRE set a skip is a failure. The
-packages are installed into `frameworks` beside the build, and are kept.
+packages are installed into `frameworks` beside the build, and are kept. Two frameworks are tried side by side.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -25,6 +30,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -35,12 +41,14 @@ DOUBLE = TARGET / "release/scripted-openai"
 KIT = TARGET / "frameworks"
 LIMIT = 180
 """Seconds after which a task has failed."""
-RULES = """
-key: sk-canary
-rules:
-  - { contains: question two, times: 1, status: 400, body: '{"error":{"message":"no","type":"invalid_request_error"}}' }
-  - { usage: { prompt_tokens: 9, completion_tokens: 3 } }
-"""
+COLUMNS = ("recognised", "metered", "capped", "replayed")
+ENDS = ("succeeded", "failed", "cancelled")
+
+
+def rules(framework: dict[str, Any]) -> str:
+    """Returns the rules of the double: the second question gets no answer the first time."""
+    usual = {"usage": {"prompt_tokens": 9, "completion_tokens": 3}, **framework.get("answer", {})}
+    return json.dumps({"key": "sk-canary", "rules": [{"contains": "question two", "times": 1, "hang": True}, usual]})
 
 
 def is_python(framework: dict[str, Any]) -> bool:
@@ -113,6 +121,10 @@ class Process:
         self.process.terminate()
         self.process.wait(30)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+
 
 def ask(address: str, token: str, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
@@ -122,32 +134,22 @@ def ask(address: str, token: str, path: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-def follow(address: str, token: str, worker: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Submits the task of a script. Returns its end, and the calls that were charged to it."""
-    until = time.monotonic() + LIMIT
-    while time.monotonic() < until:
-        scripts = ask(address, token, "/api/v1/scripts")["scripts"]
-        if all(script["standing"] == "started" for script in scripts) and scripts:
-            break
-        time.sleep(0.2)
-    else:
-        raise TimeoutError(f"not started: {scripts}")
-    retry = {"max_attempts": 3, "delay_ms": 1}
-    task = ask(address, token, "/api/v1/tasks", {"worker": worker, "input": {}, "retry": retry, "timeout_ms": LIMIT * 1000})
-    ended = task
-    while time.monotonic() < until:
-        ended = ask(address, token, f"/api/v1/tasks/{task['id']}?wait_ms=20000")
-        if ended["state"] in ("succeeded", "failed", "cancelled"):
-            break
-    calls = ask(address, token, "/api/v1/calls?limit=100")["calls"]
-    charged = [call for call in calls if call.get("task") == task["id"] and call.get("cost_nanousd")]
-    return ended, charged
+def until(what: str, look: Callable[[], Any]) -> Any:
+    """Looks until there is something to see."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        seen = look()
+        if seen:
+            return seen
+        time.sleep(0.05)
+    raise TimeoutError(f"{what}: not within {LIMIT} s")
 
 
-def tried(framework: dict[str, Any]) -> dict[str, str]:
-    """Runs the script of one framework. Returns its row of the matrix."""
-    with tempfile.TemporaryDirectory() as name:
-        place = pathlib.Path(name)
+class Trial:
+    """A server with the script of one framework, and the double."""
+
+    def __init__(self, framework: dict[str, Any], place: pathlib.Path) -> None:
+        self.place = place
         workers = place / "workers"
         workers.mkdir()
         # The name of the script must not hide the package that it imports.
@@ -159,34 +161,106 @@ def tried(framework: dict[str, Any]) -> dict[str, str]:
         else:
             (workers / "node_modules").symlink_to(folder(framework) / "node_modules")
         (place / "kapelle.yaml").write_text("models: { fast: { chain: [openai/gpt-4o-mini] } }\n")
-        (place / "rules.yaml").write_text(RULES)
-        running: list[Process] = []
+        (place / "rules.yaml").write_text(rules(framework))
+        (place / "home").mkdir()
+        self.double = Process([str(DOUBLE), str(place / "rules.yaml")], place / "double.log", {})
+        self.serve()
+
+    def serve(self) -> None:
+        env = {
+            "OPENAI_API_KEY": "sk-canary",
+            "OPENAI_BASE_URL": f"http://{self.double.address()}/v1",
+            "KAPELLE_DATA": str(self.place / "data"),
+            # A framework finds no settings of the person who runs this.
+            "HOME": str(self.place / "home"),
+        }
+        self.server = Process([KAPELLE, "serve", "--listen", "127.0.0.1:0"], self.place / "server.log", env)
+        self.address = self.server.address()
+        self.token = (self.place / "data/token").read_text().strip()
+
+    def end(self) -> None:
+        self.server.end()
+        self.double.end()
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        return ask(self.address, self.token, path, body)
+
+    def asked(self) -> list[str]:
+        """Returns the bodies that the provider got."""
+        with urllib.request.urlopen(f"http://{self.double.address()}/_calls", timeout=60) as answer:
+            return [json.dumps(call["body"]) for call in json.load(answer)]
+
+    def script(self) -> dict[str, Any]:
+        def started() -> Any:
+            scripts = self.ask("/api/v1/scripts")["scripts"]
+            return scripts and all(script["standing"] == "started" for script in scripts) and scripts[0]
+
+        return until("the start of the script", started)
+
+    def submit(self) -> str:
+        retry = {"max_attempts": 3, "delay_ms": 1}
+        body = {"worker": "asks", "input": {}, "retry": retry, "timeout_ms": LIMIT * 1000}
+        return self.ask("/api/v1/tasks", body)["id"]
+
+    def ended(self, task: str, states: tuple[str, ...] = ENDS) -> dict[str, Any]:
+        def look() -> Any:
+            shown = self.ask(f"/api/v1/tasks/{task}?wait_ms=1000")
+            return shown["state"] in states and shown
+
+        return until(f"the end of {task}", look)
+
+
+def tried(framework: dict[str, Any]) -> dict[str, str]:
+    """Runs the script of one framework. Returns its row of the matrix."""
+    row = dict.fromkeys(COLUMNS, "no")
+    with tempfile.TemporaryDirectory() as name:
+        trial = Trial(framework, pathlib.Path(name))
         try:
-            running.append(Process([str(DOUBLE), str(place / "rules.yaml")], place / "double.log", {}))
-            env = {
-                "OPENAI_API_KEY": "sk-canary",
-                "OPENAI_BASE_URL": f"http://{running[0].address()}/v1",
-                "KAPELLE_DATA": str(place / "data"),
-            }
-            command = [KAPELLE, "serve", "--listen", "127.0.0.1:0"]
-            running.append(Process(command, place / "server.log", env))
-            address = running[1].address()
-            token = (place / "data/token").read_text().strip()
-            ended, charged = follow(address, token, "asks")
+            row["why"] = judged(trial, row)
         except (OSError, TimeoutError, KeyError) as error:
-            return {"metered": "no", "replayed": "no", "why": str(error)}
+            row["why"] = f"{error}; the server said: {trial.server.log.read_text()[-600:]}"
         finally:
-            for process in reversed(running):
-                process.end()
-    repeated = ended["state"] == "succeeded" and ended["attempt"] == 2
-    row = {
-        "metered": "yes" if len(charged) >= 2 else "no",
-        "replayed": "yes" if repeated and len(charged) == 2 else "no",
-    }
-    if "no" in row.values():
-        error = (ended.get("error") or {}).get("message", "")
-        row["why"] = f"{ended['state']} in attempt {ended['attempt']}, {len(charged)} charged calls: {error[-600:]}"
+            trial.end()
     return row
+
+
+def judged(trial: Trial, row: dict[str, str]) -> str:
+    """Fills the row. Returns what was seen, for people."""
+    second = "question two"
+    row["recognised"] = "yes" if trial.script()["uses"] not in ("", "-") else "no"
+    task = trial.submit()
+
+    def asked_twice() -> Any:
+        shown = trial.ask(f"/api/v1/tasks/{task}")
+        return shown["state"] in ENDS or any(second in body for body in trial.asked())
+
+    until("the second question", asked_twice)
+    before = len(trial.asked())
+    trial.server.kill()
+    trial.serve()
+    trial.script()
+    ended = trial.ended(task)
+    again = trial.asked()[before:]
+    calls = [call for call in trial.ask("/api/v1/calls?limit=100")["calls"] if call.get("task") == task]
+    paid = [call for call in calls if call["state"] == "charged" and call.get("cost_nanousd")]
+    succeeded = ended["state"] == "succeeded"
+    row["metered"] = "yes" if succeeded and len(paid) >= 2 else "no"
+    row["replayed"] = "yes" if succeeded and again and all(second in body for body in again) else "no"
+    trial.ask("/api/v1/budgets", {"account": "day", "limit_nanousd": 1})
+    seen = len(trial.asked())
+    capped = trial.ended(trial.submit(), (*ENDS, "parked"))
+    row["capped"] = "yes" if capped["state"] == "parked" and len(trial.asked()) == seen else "no"
+    error = (ended.get("error") or {}).get("message", "")
+    return (
+        f"{ended['state']} in attempt {ended['attempt']}, calls {[call['state'] for call in calls]}, {len(again)} after "
+        f"the restart, then {capped['state']}: {error[-600:]}"
+    )
+
+
+def installed_and_tried(framework: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[str, str]]:
+    """Returns the framework, why it cannot be installed, and its row."""
+    why = install(framework)
+    return framework, why, {} if why else tried(framework)
 
 
 def main() -> None:
@@ -200,18 +274,18 @@ def main() -> None:
             raise SystemExit(f"unknown frameworks: {', '.join(sorted(unknown))}")
         frameworks = [framework for framework in frameworks if framework["name"] in wanted]
     skipped, failed = 0, 0
-    print("| framework | version | metered | replayed |\n|---|---|---|---|", flush=True)
-    for framework in frameworks:
-        why = install(framework)
-        if why:
-            skipped += 1
-            print(f"SKIPPED {framework['name']}: {why}", file=sys.stderr)
-            continue
-        row = tried(framework)
-        print(f"| {framework['name']} | {version(framework)} | {row['metered']} | {row['replayed']} |", flush=True)
-        if "why" in row:
-            failed += 1
-            print(f"{framework['name']}: {row['why']}", file=sys.stderr)
+    print(f"| framework | version | {' | '.join(COLUMNS)} |\n|---|---|{'---|' * len(COLUMNS)}", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for framework, why, row in pool.map(installed_and_tried, frameworks):
+            if why:
+                skipped += 1
+                print(f"SKIPPED {framework['name']}: {why}", file=sys.stderr)
+                continue
+            cells = " | ".join(row[column] for column in COLUMNS)
+            print(f"| {framework['name']} | {version(framework)} | {cells} |", flush=True)
+            if any(row[column] == "no" for column in COLUMNS):
+                failed += 1
+                print(f"{framework['name']}: {row['why']}", file=sys.stderr)
     tested = len(frameworks) - skipped
     print(f"{tested - failed} passed, {failed} failed, {skipped} skipped")
     if failed or (skipped and os.environ.get("KAPELLE_TEST_REQUIRE")):

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::wire::ModelCall;
+use crate::wire::{ModelCall, Operation};
 
 /// SHA-256 of a call in canonical form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,9 @@ impl Fingerprint {
         text.extend_from_slice(&[0, u8::from(call.stream), u8::from(call.wants_usage)]);
         text.extend_from_slice(call.model.as_bytes());
         text.push(0);
-        object(&call.fields, &mut text);
+        // In this format they name the caller alone, and the Claude Agent SDK writes a new session into them each time.
+        let without = (call.operation == Operation::Messages).then_some("metadata");
+        object(&call.fields, without, &mut text);
         if let Some(limit) = call.longest_answer().filter(|_| call.of_worker) {
             text.extend_from_slice(&limit.to_be_bytes());
         }
@@ -37,7 +39,7 @@ impl Fingerprint {
 /// Writes a value with the keys of every object sorted.
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Object(map) => object(map, out),
+        Value::Object(map) => object(map, None, out),
         Value::Array(list) => {
             out.push(b'[');
             for item in list {
@@ -51,8 +53,8 @@ fn write(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-fn object(map: &Map<String, Value>, out: &mut Vec<u8>) {
-    let mut keys: Vec<&String> = map.keys().collect();
+fn object(map: &Map<String, Value>, without: Option<&str>, out: &mut Vec<u8>) {
+    let mut keys: Vec<&String> = map.keys().filter(|key| Some(key.as_str()) != without).collect();
     keys.sort_unstable();
     out.push(b'{');
     for key in keys {
@@ -73,7 +75,6 @@ impl fmt::Debug for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Operation;
 
     fn of(body: &str) -> Fingerprint {
         Fingerprint::of(&ModelCall::parse(Operation::Chat, body.as_bytes()).unwrap())
@@ -92,5 +93,16 @@ mod tests {
         ] {
             assert_ne!(one, of(other), "{other}");
         }
+    }
+    #[test]
+    fn metadata_of_messages_does_not_count() {
+        let of = |metadata: &str, operation| {
+            let messages = r#""messages":[{"role":"user","content":"a"}]"#;
+            let body = format!(r#"{{"model":"m","max_tokens":5,{messages},"metadata":{metadata}}}"#);
+            Fingerprint::of(&ModelCall::parse(operation, body.as_bytes()).unwrap())
+        };
+        let (one, two) = (r#"{"user_id":"session 1"}"#, r#"{"user_id":"session 2"}"#);
+        assert_eq!(of(one, Operation::Messages), of(two, Operation::Messages));
+        assert_ne!(of(one, Operation::Chat), of(two, Operation::Chat));
     }
 }
