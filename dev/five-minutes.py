@@ -204,9 +204,9 @@ def main():
             server = Server(place, **environment)
             task = server.ask("POST", "/api/v1/tasks?wait_ms=20000", {"worker": "priced", "input": {"text": "hello"}})
             counted = [task[name] for name in ("calls", "input_tokens", "output_tokens", "cost_nanousd")]
-            assert counted == [1, 10, 5, 4500], counted
+            assert counted == [1, 10, 5, 3500], counted
         with step("a cap is enforced, and says so", 3):
-            server.ask("POST", "/api/v1/budgets", {"account": "day", "limit_nanousd": 4_600})
+            server.ask("POST", "/api/v1/budgets", {"account": "day", "limit_nanousd": 3_600})
             task = server.ask("POST", "/api/v1/tasks", {"worker": "priced", "input": {"text": "too much"}})
             parked = until(lambda: (found := server.ask("GET", "/api/v1/tasks/" + task["id"]))["state"] == "parked" and found, "parked")
             assert "money" in parked["reason"] and provider.calls == 1, parked

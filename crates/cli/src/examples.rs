@@ -84,7 +84,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("calls", &["kapelle calls", "kapelle calls --run run_1"]),
-    ("calls list", &["kapelle calls list --model gpt-4o-mini --from 7d"]),
+    ("calls list", &["kapelle calls list --model gpt-6-luna --from 7d"]),
     ("calls show", &["kapelle calls show call_1"]),
     ("providers", &["kapelle providers"]),
     ("search", &["kapelle search hello"]),

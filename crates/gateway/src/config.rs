@@ -12,8 +12,11 @@ use crate::{
 
 /// Default address of the provider named `openai`.
 pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
-/// The model of the default alias.
-pub const DEFAULT_MODEL: &str = "gpt-4o-mini";
+/// The model of the default alias: OpenAI's current small one, as of 2026-12-01
+/// (<https://developers.openai.com/api/docs/models>).
+pub const DEFAULT_MODEL: &str = "gpt-6-luna";
+/// The model of the alias `smart`: OpenAI's current large one for everyday work, as of that day.
+const LARGE_MODEL: &str = "gpt-6.2-sol";
 /// The default alias.
 pub const DEFAULT_ALIAS: &str = "fast";
 /// Overrides the model name of the default alias.
@@ -260,7 +263,7 @@ impl Default for GatewayConfig {
             Alias { chain, max_output_tokens: default_output_tokens(), limit_field: None, weights: Vec::new() }
         };
         let usual =
-            [("smart", "gpt-4o", true), ("cheap", "gpt-4.1-nano", true), ("embed", "text-embedding-3-small", false)];
+            [("smart", LARGE_MODEL, true), ("cheap", DEFAULT_MODEL, true), ("embed", "text-embedding-3-small", false)];
         let mut models: BTreeMap<String, Alias> =
             usual.into_iter().map(|(name, model, offline)| (name.to_owned(), alias(model, offline))).collect();
         models.insert(DEFAULT_ALIAS.to_owned(), alias(DEFAULT_MODEL, true));
@@ -304,7 +307,7 @@ impl GatewayConfig {
         let mut aliases = BTreeMap::new();
         for (alias, entry) in &self.models {
             if entry.chain.is_empty() {
-                let message = "the chain is empty: name at least one link, such as openai/gpt-4o-mini or offline";
+                let message = "the chain is empty: name at least one link, such as openai/gpt-6-luna or offline";
                 return Err(ConfigError::at(format!("models.{alias}.chain"), message));
             }
             let mut links = Vec::with_capacity(entry.chain.len());

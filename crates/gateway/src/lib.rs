@@ -1,6 +1,6 @@
 //! The only calls to model providers.
 //!
-//! A caller names an *alias* (`fast`). The alias has a chain of links (`openai/gpt-4o-mini`, `offline`), tried in
+//! A caller names an *alias* (`fast`). The alias has a chain of links (`openai/gpt-6-luna`, `offline`), tried in
 //! order. A provider is never called twice for one call: retries belong to the task's retry rules. The result of each
 //! failed link is recorded as a [`Hop`]. When the chain reaches `offline`, the gateway says so ([`Route::Offline`]) and
 //! the worker runs the classical method that its file declares, or fails.

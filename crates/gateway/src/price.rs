@@ -159,6 +159,8 @@ pub const TABLE: &[Row] = &[
     doubled(272_000, read("gpt-6-luna", 100, 10, 125, 500)),
     doubled(272_000, read("gpt-6-sol", 2_000, 200, 2_500, 10_000)),
     doubled(272_000, read("gpt-6.1-sol", 2_000, 100, 2_500, 10_000)),
+    doubled(272_000, read("gpt-6.1-terra", 1_000, 50, 2_500, 5_000)),
+    doubled(272_000, read("gpt-6.2-astra", 8_000, 400, 20_000, 40_000)),
     doubled(272_000, read("gpt-6.2-sol", 2_000, 100, 5_000, 10_000)),
     unchecked(row("o3", 2_000, 500, 8_000)),
     unchecked(row("o3-mini", 1_100, 550, 4_400)),
@@ -170,6 +172,7 @@ pub const TABLE: &[Row] = &[
     claude("claude-3-7-sonnet", 3_000, 15_000),
     read("claude-fable-5", 10_000, 1_000, 20_000, 50_000),
     read("claude-fable-5-1", 10_000, 250, 20_000, 50_000),
+    read("claude-fable-5-2", 8_000, 200, 16_000, 40_000),
     claude("claude-haiku-4-5", 1_000, 5_000),
     Row {
         model: "claude-haiku-5-5",
@@ -199,8 +202,10 @@ pub const TABLE: &[Row] = &[
     row("gemini-2.5-flash-lite", 100, 25, 400),
     doubled(200_000, row("gemini-2.5-pro", 1_250, 125, 10_000)),
     row("gemini-3.1-flash-lite", 250, 25, 1_500),
+    read("gemini-3.5-flash-lite", 300, 30, 300, 2_500),
     // Half of this until the end of 2026. A cap has to hold after that, too.
     read("gemini-3.8-flash", 1_500, 150, 1_500, 7_500),
+    read("gemini-4-argon", 4_000, 200, 4_000, 20_000),
 ];
 
 impl Price {
@@ -367,6 +372,15 @@ mod tests {
         }
         let (price, _) = Prices::default().find("openai", "gpt-4.1");
         assert_eq!(price.of(1_000_000, 0), Money(2_000 * 1_000_000), "most have one price");
+    }
+
+    #[test]
+    fn the_models_of_the_default_aliases_have_prices() {
+        let aliases = crate::config::GatewayConfig::default().models;
+        for link in aliases.values().flat_map(|alias| &alias.chain).filter(|link| *link != "offline") {
+            let (provider, model) = link.split_once('/').unwrap();
+            assert!(Prices::default().find(provider, model).1, "{link}");
+        }
     }
 
     #[test]

@@ -71,10 +71,10 @@ async fn an_answer_is_metered_to_the_nano_dollar() {
     let stage = Stage::with(rules).await;
     let answer = answer(stage.ask(&Limits::default()).await.unwrap());
     assert_eq!((answer.content.as_str(), answer.provider.as_str(), answer.calls), ("hello", "openai", 1));
-    assert_eq!(answer.cost, Money(150 * 1_000 + 600 * 200));
+    assert_eq!(answer.cost, Money(100 * 1_000 + 500 * 200));
     assert_eq!(answer.degraded, None);
     let call = &stage.double.calls()[0];
-    assert_eq!((&call.body["model"], &call.body["max_completion_tokens"]), (&"gpt-4o-mini".into(), &4_096.into()));
+    assert_eq!((&call.body["model"], &call.body["max_completion_tokens"]), (&"gpt-6-luna".into(), &4_096.into()));
     assert_eq!(call.headers["authorization"], format!("Bearer {KEY}"));
     assert!(!call.headers.contains_key("accept-encoding"), "a compressed answer could unpack to any size");
 }
@@ -158,7 +158,7 @@ async fn faults_of_the_provider_have_their_categories() {
         let failure = stage.fail().await;
         let error = &failure.error;
         assert_eq!((error.category, error.retryable), (category, retryable), "{rule}: {error}");
-        assert!(error.message.starts_with("openai/gpt-4o-mini: ") && error.message.contains(part), "{rule}: {error}");
+        assert!(error.message.starts_with("openai/gpt-6-luna: ") && error.message.contains(part), "{rule}: {error}");
         assert_eq!((failure.calls(), stage.double.calls().len()), (1, 1), "the gateway does not retry");
     }
 }

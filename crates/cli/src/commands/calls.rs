@@ -43,7 +43,7 @@ struct List {
     /// Only calls of this provider
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// Only calls of this model, as the provider calls it, such as gpt-4o-mini
+    /// Only calls of this model, as the provider calls it, such as gpt-6-luna
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// Only calls in this state: open, charged, free, unknown, or given: answered by another call

@@ -45,7 +45,7 @@ pub struct Args {
     /// Only calls of this run
     #[arg(long)]
     run: Option<String>,
-    /// Only calls of this model, as the provider calls it, such as gpt-4o-mini
+    /// Only calls of this model, as the provider calls it, such as gpt-6-luna
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 }

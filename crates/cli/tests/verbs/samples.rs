@@ -100,5 +100,5 @@ fn every_sample_says_its_model_and_works_with_it() {
     let calls = stage.double.calls();
     assert!(calls.len() >= SAMPLES.len(), "{}", calls.len());
     assert!(calls.iter().all(|call| call.headers["authorization"] == "Bearer sk-good"));
-    assert!(calls.iter().all(|call| call.body["model"] == "gpt-4o-mini"));
+    assert!(calls.iter().all(|call| call.body["model"] == "gpt-6-luna"));
 }

@@ -182,7 +182,7 @@ pub(super) const CONFIG: &[Row] = &[
     (
         "kapelle.yaml",
         "model default_model aliases model_list llm model_aliases routes",
-        "write `models: { fast: { chain: [openai/gpt-4o-mini, offline] } }`",
+        "write `models: { fast: { chain: [openai/gpt-6-luna, offline] } }`",
     ),
     (
         "kapelle.yaml",
@@ -234,7 +234,7 @@ pub(super) const CONFIG: &[Row] = &[
     (
         "kapelle.yaml",
         "fallbacks fallback_models",
-        "write the chain of an alias: `models: { fast: { chain: [openai/gpt-4o-mini, offline] } }`",
+        "write the chain of an alias: `models: { fast: { chain: [openai/gpt-6-luna, offline] } }`",
     ),
     ("kapelle.yaml", "health_checks healthcheck checks alerts", "write `health: { checks: [...] }`"),
     ("kapelle.yaml", "version name description project", "remove it: kapelle.yaml has no such key"),

@@ -33,8 +33,10 @@ impl Dialect for OpenaiFormat {
         }
         match call.operation {
             Operation::Chat => {
-                // Newer model families refuse it, and a worker's file is written for any model.
-                if call.of_worker && thinks(ask.model) {
+                if may_not_think(ask.model) && written_for_any_model(call) {
+                    last.push(("reasoning_effort", "none".into()));
+                } else if call.of_worker && thinks(ask.model) {
+                    // Newer model families refuse it, and a worker's file is written for any model.
                     last.push(("temperature", Value::Null));
                 }
                 limit(call, ask, &mut last);
@@ -107,7 +109,23 @@ impl Dialect for OpenaiFormat {
 pub(crate) fn thinks(model: &str) -> bool {
     let name = model.strip_prefix("ft:").unwrap_or(model);
     let numbered = name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    numbered || name.starts_with("gpt-5")
+    let family = name.strip_prefix("gpt-").map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
+    numbered || family.and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|family| family >= 5)
+}
+
+/// Tells whether a model of that name thinks unless it is told not to, and refuses tools and sampling while it thinks.
+fn may_not_think(model: &str) -> bool {
+    // Read in OpenAI's documentation on 2026-12-01; the others of these families always think.
+    ["gpt-5.6-luna", "gpt-5.6-terra", "gpt-6-luna", "gpt-6-sol", "gpt-6.1-terra"]
+        .iter()
+        .any(|name| model.starts_with(name))
+}
+
+/// Tells whether a call says nothing about thinking, but has tools or sampling, or an answer's length, of any model.
+fn written_for_any_model(call: &ModelCall) -> bool {
+    let given = |name: &str| call.fields.get(name).is_some_and(|value| !value.is_null()) || call.raw.contains_key(name);
+    let any = ["tools", "functions", "temperature", "top_p", "logprobs"].into_iter().any(given);
+    !given("reasoning_effort") && (call.of_worker || any)
 }
 
 /// Tells whether a model of that name may think without showing it, so that a cut stream reveals little of its cost.
@@ -342,6 +360,29 @@ mod tests {
         assert_eq!(sent(body, "llama", Some("max_tokens")), plain);
         let thinking = json!({"model": "o4-mini", "messages": [], "max_completion_tokens": 7});
         assert_eq!(sent(body, "o4-mini", Some("max_completion_tokens")), thinking);
+        let quick = json!({
+            "model": "gpt-6-luna", "messages": [], "temperature": 1, "max_completion_tokens": 7, "reasoning_effort": "none",
+        });
+        assert_eq!(sent(body, "gpt-6-luna", Some("max_completion_tokens")), quick);
+    }
+
+    #[test]
+    fn a_model_thinks_only_where_the_call_allows_it() {
+        for (given, effort) in [
+            (json!({}), Value::Null),
+            (json!({"temperature": 0}), json!("none")),
+            (json!({"tools": [{"type": "function", "function": {"name": "f"}}]}), json!("none")),
+            (json!({"temperature": 0, "reasoning_effort": "low"}), json!("low")),
+            (json!({"temperature": null}), Value::Null),
+        ] {
+            let mut body = json!({"model": "x", "messages": []});
+            body.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+            assert_eq!(sent(&body.to_string(), "gpt-6-luna", None)["reasoning_effort"], effort, "{given}");
+            let always = if effort == "none" { Value::Null } else { effort };
+            assert_eq!(sent(&body.to_string(), "gpt-6.2-sol", None)["reasoning_effort"], always, "{given}");
+        }
+        assert!(["o3", "gpt-5-mini", "gpt-5.6", "gpt-6.2-sol", "gpt-10"].into_iter().all(thinks));
+        assert!(!["gpt-4o", "gpt-4.1-mini", "gpt-oss-120b", "llama"].into_iter().any(thinks));
     }
 
     #[test]
