@@ -2,6 +2,7 @@
 
 mod check;
 mod machine;
+mod work;
 
 use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
@@ -38,6 +39,7 @@ const CHECKED_MAX: u64 = 256 << 20;
 pub async fn run(app: &App, _: &Args) -> Result<Code, Failure> {
     let mut checks = quick(app, app.settings().as_ref(), Place::Alone);
     checks.extend(slow(app).await);
+    checks.extend(work::checks(app).await);
 
     if app.out.json {
         let values: Vec<Value> = checks.iter().map(Check::json).collect();
@@ -293,6 +295,11 @@ async fn scripts(app: &App) -> Vec<Check> {
             Err(_) => {}
         }
     }
+    let warned = scan.scripts().flat_map(|script| script.warnings.iter().map(move |warning| (script, warning)));
+    checks.extend(warned.map(|(script, warning)| {
+        Check::new("script", State::Warn, format!("{}: {warning}", script.file.display()))
+            .todo("change that line; `kapelle workers` lists the warnings of all scripts")
+    }));
     let count = scan.scripts().count();
     let lacks = |script: &&Script| matches!(script.start, Start::Cannot(_));
     let lacking: Vec<Check> = scan

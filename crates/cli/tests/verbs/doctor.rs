@@ -1,4 +1,7 @@
-use crate::place::Place;
+use crate::{
+    place::{Place, until},
+    serve::Served,
+};
 
 #[test]
 fn everything_is_checked_and_explained() {
@@ -39,4 +42,54 @@ fn who_writes_is_named() {
     lock.lock().unwrap();
     let said = place.kapelle(&["doctor"]);
     assert!(said.code == 0 && said.out.contains("writes to it"), "{said:?}");
+}
+
+#[test]
+fn tasks_that_wait_for_somebody_are_told_with_what_ends_the_wait() {
+    let place = Place::ran();
+    assert_eq!(place.kapelle(&["queues", "pause", "default"]).code, 0);
+    assert_eq!(place.kapelle(&["submit", "log", "--input", "message=a"]).code, 0);
+    let said = place.kapelle(&["doctor"]);
+    assert!(said.code == 0 && said.out.contains("warn tasks       1 task waits: "), "{said:?}");
+    let _served = Served::start(&place);
+    let said = place.kapelle(&["doctor"]);
+    let told = ["1 task waits: queue `default` is paused", "-> kapelle queues resume default"];
+    assert!(told.iter().all(|part| said.out.contains(part)), "{said:?}");
+    assert_eq!(place.kapelle(&["queues", "resume", "default"]).code, 0);
+    assert_eq!(place.kapelle(&["submit", "log", "--input", "message=b", "--wait"]).code, 0);
+    until("the end of the wait", || place.kapelle(&["doctor"]).out.contains("ok   tasks       0 tasks wait"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_script_that_does_not_start_is_told_with_its_output_and_the_cause() {
+    let place = Place::new();
+    let body = "echo \"ModuleNotFoundError: No module named 'torch'\" >&2\nexit 1";
+    crate::scripts::script(&place, "trains", "mode: pool\nqueue: ml", body);
+    let _served = Served::start(&place);
+    let told =
+        ["warn process     trains has ", "No module named 'torch'", "-> install it", "kapelle workers restart trains"];
+    until("the failure", || {
+        let said = place.kapelle(&["doctor"]);
+        told.iter().all(|part| said.out.contains(part))
+    });
+}
+
+#[test]
+fn a_provider_that_fails_and_what_was_given_up_are_told() {
+    let place = Place::new();
+    let provider = "providers: { p: { kind: compatible, base_url: \"http://127.0.0.1:1/v1\" } }\n";
+    place.file("kapelle.yaml", format!("models: {{ fast: {{ chain: [p/x] }} }}\n{provider}"));
+    let worker = "kind: prompt\nname: asks\nmodel: fast\nretry: { max_attempts: 1 }\nprompt: hi\n";
+    place.file("workers/asks.yaml", worker);
+    let _served = Served::start(&place);
+    assert_ne!(place.kapelle(&["submit", "asks", "--wait"]).code, 0);
+    let said = place.kapelle(&["doctor"]);
+    for part in [
+        "warn provider    p/x: some calls fail",
+        "-> check its address",
+        "warn dead        asks was given up on 1 task",
+    ] {
+        assert!(said.code == 0 && said.out.contains(part), "{part}: {said:?}");
+    }
 }

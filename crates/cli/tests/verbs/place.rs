@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kapelle_testkit::children;
@@ -177,5 +177,15 @@ impl Said {
         // A server says it in a line of its log.
         assert!(self.err.contains("error: ") || self.err.contains("ERROR"), "{self:?}");
         assert!(!self.err.contains("panicked"), "{self:?}");
+    }
+}
+
+/// Looks until it holds, within a minute.
+#[expect(clippy::disallowed_methods, reason = "what is waited for happens in another process, which cannot tell")]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} was not seen");
+        std::thread::yield_now();
     }
 }

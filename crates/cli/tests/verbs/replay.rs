@@ -9,14 +9,13 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
     money::{Served, Stage, states},
-    place::{self, signal},
+    place::{self, signal, until},
 };
 
 /// A script with the SDK that it uses.
@@ -101,15 +100,6 @@ pub fn is_installed(installed: &str) -> bool {
 /// Returns the scripts whose SDK is installed.
 fn scripts() -> impl Iterator<Item = &'static Script> {
     SCRIPTS.iter().filter(|script| is_installed(&script.needs()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "what is waited for happens in another process, which cannot tell")]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what} was not seen");
-        std::thread::yield_now();
-    }
 }
 
 /// Makes a stage with that script in its folder, with settings beside it that make it take tasks: the script itself is

@@ -45,7 +45,10 @@ impl Check {
             "config" | "budgets" => "kapelle config check",
             "key" if self.state == State::Fail => "kapelle config trust",
             "key" | "model" | "models" => "kapelle config show --origin",
-            "workers" | "script" | "scripts" | "node" | "typescript" | "python" => "kapelle workers list",
+            "workers" | "script" | "scripts" | "process" | "node" | "typescript" | "python" => "kapelle workers list",
+            "tasks" => "kapelle tasks list",
+            "provider" => "kapelle providers",
+            "dead" => "kapelle dead groups",
             _ => "kapelle doctor",
         }
     }
