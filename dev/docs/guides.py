@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the snippets of all pages, each page in a project of its own: `sh`, `python`, `js` and `yaml`.
+"""Runs the snippets of all pages, each page in a project of its own: `sh`, `python`, `js` and `yaml`. A snippet of `rust`
+stands in a file that the tests compile and run, and is compared with it.
 
 A snippet of `sh`, `python` or `js` has a comment before it that says what is expected, as in sdk/conformance/snippets.py,
 which runs the pages of the SDKs. Here there are also:
 
     <!-- test: file NAME -->         the snippet is written to that file of the project; YAML is checked as well
+    <!-- test: in FILE -->           the snippet of Rust stands in that file of the repository, line by line
     <!-- setup ... -->               lines of shell that run before the next snippet
     <!-- page: server, provider -->  at the top: a server runs while the snippets do; servers have a double of a provider.
                                      `openai`: the package openai is in the project's .venv
@@ -77,6 +79,8 @@ def snippets(path: pathlib.Path, text: str) -> list[Snippet]:
             if not told:
                 raise Wrong(f"{place}: this snippet does not say what is expected of it")
             found.append(Snippet(place, language, textwrap.dedent(match["text"]), wish or ""))
+        elif language == "rust" and told:
+            found.append(Snippet(place, language, textwrap.dedent(match["text"]), wish or ""))
         elif language == "yaml":
             found.append(Snippet(place, language, textwrap.dedent(match["text"]), wish if told else None))
         elif not language:
@@ -122,6 +126,8 @@ class Page:
         return count
 
     def one(self, snippet: Snippet, number: int) -> None:
+        if snippet.language == "rust":
+            return check_rust(snippet)
         if snippet.word == "file":
             path = self.project.folder / snippet.rest
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,6 +172,19 @@ class Page:
         if (data / "address").exists():
             found["URL"] = (data / "address").read_text().split()[0]
         return found
+
+
+def check_rust(snippet: Snippet) -> None:
+    """Compares the snippet with the file that it comes from."""
+    if snippet.word != "in":
+        raise Wrong(f"{snippet.place}: write `test: in FILE` above a snippet of Rust")
+    source = (ROOT / snippet.rest).read_text("utf-8").splitlines()
+    wanted = [line.rstrip() for line in snippet.text.strip("\n").splitlines()]
+    for start in range(len(source) - len(wanted) + 1):
+        there = textwrap.dedent("\n".join(source[start : start + len(wanted)])).splitlines()
+        if [line.rstrip() for line in there] == wanted:
+            return
+    raise Wrong(f"{snippet.place}: these lines do not stand in {snippet.rest}")
 
 
 def check_yaml(snippet: Snippet) -> None:

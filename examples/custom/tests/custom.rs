@@ -1,15 +1,18 @@
-//! The balancer, the middleware and the strategy at work.
+//! The worker, the balancer, the middleware and the strategy at work.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use kapelle::{
     Kapelle, WorkerSpec, function,
     serde_json::{Value, json},
 };
-use kapelle_example_custom::{ShortestFirst, Stamp, Sticky};
+use kapelle_example_custom::{PriceList, ShortestFirst, Stamp, Sticky};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_balancer_and_a_layer_of_ones_own() {
@@ -61,6 +64,20 @@ async fn a_strategy_of_ones_own() {
         \x20 a: { worker: note, with: { name: a } }\n";
     kapelle.start(flow, Value::Null).await.unwrap().wait().await.unwrap();
     assert_eq!(*order.lock().unwrap(), ["a", "mid", "longest"]);
+    kapelle.close().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_ones_own() {
+    let folder = std::env::temp_dir().join(format!("kapelle-example-worker-{}", std::process::id()));
+    let kapelle = Kapelle::builder(&folder).environment(|_| None).open().await.unwrap();
+    kapelle.register_worker(Arc::new(PriceList::new(BTreeMap::from([("lamp".to_owned(), 4_900)]))));
+    let ask = async |input: Value| kapelle.submit("price", input).await;
+    let task = ask(json!({ "article": "lamp" })).await.unwrap();
+    assert_eq!(task.wait().await.unwrap().output, json!({ "cents": 4_900 }));
+    let error = ask(json!({ "article": "moon" })).await.unwrap().wait().await.unwrap_err();
+    assert!(error.to_string().contains("`moon` has no price"), "{error}");
     kapelle.close().await;
     std::fs::remove_dir_all(&folder).unwrap();
 }
