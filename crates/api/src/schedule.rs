@@ -70,6 +70,9 @@ pub struct Schedule {
     pub next: Vec<String>,
     /// The number of fires that wait for the end of an earlier one.
     pub queued: u32,
+    /// The file of the workflow that it belongs to: it is changed and removed there, and only paused here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The key that made it; missing for the owner of the folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,

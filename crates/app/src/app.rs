@@ -16,9 +16,9 @@ use tokio::sync::watch;
 
 use crate::{
     app_error::AppError, approval_links::Links, at_rest::Rest, caller::Caller, counts::CountsMemory,
-    disk::BuiltInChecks, events::Hub, health_checks::Results, history::Recorder, host_ids::HostIds,
-    host_registry::Hosts, inspection::Inspection, keyring::Keyring, ledger::EngineLedger, live::ChangeLog,
-    machine::Machine, progress::Progress, results::ResultStreams, session::Session, sessions::Codes,
+    disk::BuiltInChecks, events::Hub, file_schedules::FileSchedules, health_checks::Results, history::Recorder,
+    host_ids::HostIds, host_registry::Hosts, inspection::Inspection, keyring::Keyring, ledger::EngineLedger,
+    live::ChangeLog, machine::Machine, progress::Progress, results::ResultStreams, session::Session, sessions::Codes,
     settings::Settings, turns::Turns, worker_stats::Stats,
 };
 
@@ -55,6 +55,8 @@ pub struct App {
     pub(crate) memory: Memory,
     /// Set where this process starts no task.
     pub(crate) rest: Option<Rest>,
+    /// Set where this process fires schedules.
+    pub(crate) file_schedules: Option<FileSchedules>,
 }
 
 /// The use cases' state in memory.

@@ -177,7 +177,7 @@ impl From<EngineError> for AppError {
             EngineError::NoSuchTask(id) => AppError::not_found(id),
             EngineError::NoSuchRun(id) => AppError::not_found(id),
             EngineError::NoSuchSchedule(name) => AppError::not_found(format!("schedule {name}")),
-            EngineError::ScheduleExists(_) => AppError::conflict(error.to_string()),
+            EngineError::ScheduleExists(_) | EngineError::ScheduleOfFile(..) => AppError::conflict(error.to_string()),
             EngineError::Store(error) => AppError::of_store(&error),
             EngineError::Stopped => AppError::unavailable("the server is stopping"),
             other => AppError::unprocessable(other.to_string()),

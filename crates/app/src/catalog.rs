@@ -108,7 +108,7 @@ impl App {
         by.allow(Permission::Read)?;
         let tenant = by.tenant;
         let checked = self.list_for(tenant, move |app| {
-            let definition = match Definition::parse(given.source.as_bytes(), "workflow") {
+            let definition = match workflow_files::parse(given.source.as_bytes(), "workflow") {
                 Ok(definition) => definition,
                 Err(found) => {
                     let problems = found.problems.iter().map(|problem| api::SourceProblem {

@@ -42,6 +42,7 @@ mod disk;
 mod error;
 mod events;
 mod explain;
+mod file_schedules;
 mod filters;
 #[cfg(feature = "scripts")]
 mod fleet;

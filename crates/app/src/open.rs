@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     disk,
     error::Error,
+    file_schedules::FileSchedules,
     ledger::EngineLedger,
     prepaid_journal::{self, PrepaidJournal},
     rates::OfGateway,
@@ -152,7 +153,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     let home = parts.home.clone();
     #[cfg(feature = "reach")]
     home.expect();
-    let Parts { folder, config, clock, middleware, session, idle, workers, .. } = parts;
+    let Parts { folder, config, clock, middleware, session, idle, workers, workflows, .. } = parts;
     let (store, reader) = SqliteStore::open(&folder, opening)?;
     let blobs = Arc::new(Blobs::open(&folder)?);
     let spilled = Arc::clone(&blobs);
@@ -166,6 +167,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
         middleware: middleware.clone(),
         taken: prepaid_journal::read(&folder),
     };
+    let fires = options.schedules;
     let engine = Engine::start(engine_parts, options)?;
     ledger.bind(&engine, begin_journal(&folder));
     let session = session.then(|| Session::start(&folder, &engine, Arc::clone(&clock)));
@@ -179,6 +181,12 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     app.describe_scripts(&workers);
     app.notify_middleware();
     app.set_budgets(&config).await?;
+    app.file_schedules = workflows.into_iter().next().filter(|_| fires).map(|folder| FileSchedules {
+        engine: app.engine.clone(),
+        clock: Arc::clone(&app.clock),
+        folder,
+    });
+    app.apply_file_schedules().await?;
     let app = Arc::new(app);
     #[cfg(feature = "reach")]
     home.bind(&app);
@@ -229,6 +237,7 @@ impl Made {
             token_issuer,
             memory,
             rest,
+            file_schedules: None,
         })
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn shown(row: &ScheduleRow, now: Timestamp) -> api::Schedule {
         paused_reason: row.state.paused.as_deref().map(str::to_owned),
         next: next(row, now, NEXT),
         queued: u32::try_from(row.state.queued.len()).unwrap_or(u32::MAX),
+        file: spec.file.as_deref().map(str::to_owned),
         created_by: spec.by.as_deref().map(str::to_owned),
         created_at: to_api::time(spec.created_at),
         fires: None,

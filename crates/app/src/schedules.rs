@@ -6,7 +6,7 @@ use kapelle_api as api;
 use kapelle_core::{
     DurationMs, Name, Timestamp,
     expr::Template,
-    schedule::{CatchUp, FireKind, Overlap, Plan, ScheduleError, ScheduleSpec, Target},
+    schedule::{CatchUp, FireKind, JITTER_MAX, Overlap, Plan, ScheduleError, ScheduleSpec, Target, WITH_MAX},
 };
 use kapelle_engine::command;
 use kapelle_store::{FireRow, ScheduleRow};
@@ -21,10 +21,6 @@ use crate::{
     secrets, submission, to_api, workflow_files,
 };
 
-/// Bytes of the inputs. They are evaluated within a turn, so they are small; large data belongs into a file.
-const WITH_MAX: usize = 4_096;
-/// Longest random delay: an hour.
-const JITTER_MAX_MS: u64 = 3_600_000;
 /// Fires that a schedule shows: all that are kept.
 const FIRES: u32 = kapelle_store::FIRES_KEPT as u32;
 /// Times that a query gets by default, and may ask for.
@@ -257,7 +253,7 @@ fn missing(name: &Name) -> AppError {
 }
 
 /// Draws the seed of the random delays.
-fn seed() -> Result<u64, AppError> {
+pub(crate) fn seed() -> Result<u64, AppError> {
     let drawn = secrets::fresh().map_err(|error| AppError::internal(error.to_string()))?;
     Ok(secrets::digest(&drawn).iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte)))
 }
@@ -282,8 +278,8 @@ fn spec(
         (Some(_), Some(_)) => return Err(AppError::input("worker", "given with `workflow`; expected one of the two")),
         (None, None) => return Err(AppError::input("workflow", "missing; expected a workflow or a worker")),
     };
-    if given.jitter_ms > JITTER_MAX_MS {
-        return Err(AppError::input("jitter_ms", format!("{}; expected at most {JITTER_MAX_MS}", given.jitter_ms)));
+    if given.jitter_ms > JITTER_MAX.0 {
+        return Err(AppError::input("jitter_ms", format!("{}; expected at most {}", given.jitter_ms, JITTER_MAX.0)));
     }
     let with = if given.with.is_null() { json!({}) } else { given.with };
     if with.to_string().len() > WITH_MAX {
@@ -315,6 +311,7 @@ fn spec(
         jitter: DurationMs(given.jitter_ms),
         seed,
         by,
+        file: None,
         created_at,
     })
 }

@@ -10,12 +10,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use kapelle_core::{Name, definition::Definition, worker::Worker};
+use kapelle_core::{Name, worker::Worker};
 use kapelle_engine::Engine;
 use kapelle_gateway::Gateway;
 use kapelle_workers::{Catalogue, inside};
 
-use crate::app::App;
+use crate::{
+    app::App,
+    error::Error,
+    file_schedules::{FileSchedules, Taken},
+    workflow_files,
+};
 
 /// Interval between scans. A change takes effect within two scans.
 const EVERY: Duration = Duration::from_millis(500);
@@ -34,6 +39,8 @@ pub enum Change {
     WorkerGone { name: String },
     /// A workflow is valid.
     Workflow { name: String, file: PathBuf },
+    /// The file of a workflow was removed. Its stored versions stay.
+    WorkflowGone { name: String },
     /// A file is invalid. The former version stays in effect.
     Broken {
         file: PathBuf,
@@ -81,6 +88,8 @@ struct Watcher {
     workflows: PathBuf,
     marks: Marks,
     names: BTreeMap<PathBuf, Name>,
+    /// The workflows by file.
+    flows: BTreeMap<PathBuf, Name>,
 }
 
 impl App {
@@ -96,7 +105,9 @@ impl App {
             workflows: workflows.to_owned(),
             marks: Marks::new(),
             names: BTreeMap::new(),
+            flows: BTreeMap::new(),
         };
+        let schedules = self.file_schedules.clone();
         watcher.learn(&self.read);
         Watch(tokio::spawn(async move {
             loop {
@@ -107,9 +118,30 @@ impl App {
                 });
                 let Ok((back, changes)) = looked.await else { return };
                 watcher = back;
+                let flows = changes.iter().any(Change::is_of_workflow);
                 changes.into_iter().for_each(&report);
+                if let (Some(schedules), true) = (&schedules, flows) {
+                    apply(schedules).await.into_iter().for_each(&report);
+                }
             }
         }))
+    }
+}
+
+impl Change {
+    fn is_of_workflow(&self) -> bool {
+        matches!(self, Change::Workflow { .. } | Change::WorkflowGone { .. })
+    }
+}
+
+/// Applies the schedules of the workflows that are in effect now. Returns what is not in effect.
+async fn apply(schedules: &FileSchedules) -> Vec<Change> {
+    match schedules.apply().await {
+        Ok(taken) => taken.into_iter().map(|Taken { file, message }| Change::Broken { file, message }).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the schedules of the workflow files are as before; the next change tries again");
+            Vec::new()
+        }
     }
 }
 
@@ -125,6 +157,12 @@ impl Watcher {
                 self.names.insert(file.clone(), worker.spec().name.clone());
             }
         }
+        for file in self.marks.keys().filter(|file| file.starts_with(&self.workflows)) {
+            let named = read(file).ok().and_then(|text| workflow_files::named(&text, &file.display().to_string()).ok());
+            if let Some((name, _)) = named {
+                self.flows.insert(file.clone(), name);
+            }
+        }
     }
 
     fn look(&mut self) -> Vec<Change> {
@@ -135,6 +173,10 @@ impl Watcher {
             if let Some(name) = self.names.remove(file) {
                 self.put_back(&name);
                 changes.push(Change::WorkerGone { name: name.to_string() });
+            }
+            if let Some(name) = self.flows.remove(file) {
+                self.forget(&name);
+                changes.push(Change::WorkflowGone { name: name.to_string() });
             }
         }
         for (file, mark) in &files {
@@ -168,15 +210,17 @@ impl Watcher {
                 Err(message) => broken(message),
             };
         }
-        match Definition::parse(&text, &file.display().to_string()) {
-            Ok(definition) => {
-                // A workflow with an unsupported feature is read, and cannot be started.
-                if let Ok((name, version)) = crate::workflow_files::named(&text, &file.display().to_string()) {
-                    self.engine.registry().insert_workflow(name, version);
+        match workflow_files::named(&text, &file.display().to_string()) {
+            Ok((name, version)) => {
+                let before = self.flows.insert(file.to_owned(), name.clone());
+                if let Some(before) = before.filter(|before| *before != name) {
+                    self.forget(&before);
                 }
-                Change::Workflow { name: definition.name.to_string(), file: file.to_owned() }
+                self.engine.registry().insert_workflow(name.clone(), version);
+                Change::Workflow { name: name.to_string(), file: file.to_owned() }
             }
-            Err(problems) => broken(problems.render(&String::from_utf8_lossy(&text))),
+            Err(Error::Definition(problems)) => broken(problems.render(&String::from_utf8_lossy(&text))),
+            Err(error) => broken(error.to_string()),
         }
     }
 
@@ -188,6 +232,13 @@ impl Watcher {
     fn put_back(&self, name: &Name) {
         self.engine.registry().remove(name, self.shipped.get(name.as_str()));
         self.engine.workers_changed();
+    }
+
+    /// Handles a workflow that its file no longer has, unless another file has it.
+    fn forget(&self, name: &Name) {
+        if !self.flows.values().any(|known| known == name) {
+            self.engine.registry().remove_workflow(name);
+        }
     }
 
     fn files(&self) -> Marks {

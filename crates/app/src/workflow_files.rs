@@ -5,7 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use kapelle_core::{Category, Name, TaskError, definition::Definition};
+use kapelle_core::{
+    Category, Name, TaskError,
+    definition::Definition,
+    expr::Template,
+    yaml::{Problem, Problems},
+};
 use kapelle_engine::VersionRef;
 use kapelle_workers::{inside, schema::Schema};
 use serde_json::Value;
@@ -33,13 +38,32 @@ impl App {
 /// # Errors
 /// Every problem with its position, or a feature that this version does not run yet.
 pub fn load(source: &[u8], file: &str) -> Result<VersionRef, Error> {
-    let definition = Definition::parse(source, file).map_err(Error::Definition)?;
+    let definition = parse(source, file).map_err(Error::Definition)?;
     Ok(VersionRef::Source {
         definition: Arc::new(definition),
         source: Arc::from(source),
         sha256: Sha256::digest(source).into(),
         file: Arc::from(file),
     })
+}
+
+/// Reads a workflow, and checks the inputs of its schedules as far as they are known before a fire.
+///
+/// # Errors
+/// All problems that were found.
+pub(crate) fn parse(source: &[u8], file: &str) -> Result<Definition, Problems> {
+    let definition = Definition::parse(source, file)?;
+    let mut problems = Problems::none(file);
+    for schedule in &definition.on_schedules {
+        let constant = Template::compile(&schedule.with).ok().and_then(|template| template.as_constant().cloned());
+        let Some(mut inputs) = constant else { continue };
+        if let Err(error) = check_inputs(&definition, &mut inputs) {
+            let (line, column) = (schedule.place.line, schedule.place.column);
+            let field = "on.schedule.with".to_owned();
+            problems.push(Problem { line, column, field, message: error.to_string(), hint: None });
+        }
+    }
+    if problems.is_empty() { Ok(definition) } else { Err(problems) }
 }
 
 /// Returns the valid workflows of a folder, by name.

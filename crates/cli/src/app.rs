@@ -267,6 +267,7 @@ impl App {
             Change::Worker { name, .. } => out.note(&format!("worker `{name}` is in effect")),
             Change::WorkerGone { name } => out.note(&format!("worker `{name}` is gone: its file was removed")),
             Change::Workflow { name, .. } => out.note(&format!("workflow `{name}` was reloaded")),
+            Change::WorkflowGone { name } => out.note(&format!("workflow `{name}` is gone: its file was removed")),
             Change::Broken { message, .. } => out.warn(&format!("a changed file is not in effect: {message}")),
         })
     }

@@ -122,7 +122,8 @@ impl From<EngineError> for Failure {
             | EngineError::Run(_)
             | EngineError::KeyReused(_)
             | EngineError::Busy(_)
-            | EngineError::ScheduleExists(_) => Code::Conflict,
+            | EngineError::ScheduleExists(_)
+            | EngineError::ScheduleOfFile(..) => Code::Conflict,
             EngineError::Unsupported(_) | EngineError::InvalidInput(_) => Code::Usage,
             EngineError::Store(error) => store_code(error),
             EngineError::Stopped => Code::Unavailable,

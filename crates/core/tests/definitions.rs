@@ -10,6 +10,7 @@ use kapelle_core::{
     },
     failure::Category,
     retry::Jitter,
+    schedule::{CatchUp, Overlap},
 };
 use serde_json::{Value, json};
 
@@ -95,6 +96,22 @@ fn json_is_read_as_well() {
         (0..2_000).map(|n| format!("\"s{n}\":{{\"worker\":\"log\",\"with\":{{\"n\":[{n},null,true]}}}},")).collect();
     let one_line = format!("{{\"name\":\"x\",\"steps\":{{{}}}}}", long.trim_end_matches(','));
     assert_eq!(parse(&one_line).unwrap_or_else(|shown| panic!("{shown}")).step_count(), 2_000);
+}
+
+#[test]
+fn a_list_of_triggers_reads_in_full() {
+    let text = "name: report\non:\n  - completed: { workflow: load }\n  - schedule: { cron: 30 2 * * *, timezone: Europe/Berlin, catch_up: one }\n  \
+                - schedule: { name: week, cron: \"@weekly\", overlap: cancel_running, jitter: 30s, with: { day: \"${{ fire.date }}\" } }\n\
+                steps: { a: { worker: log } }\n";
+    let flow = parse(text).unwrap_or_else(|shown| panic!("{shown}"));
+    assert_eq!(flow.on_completed.as_ref().unwrap().workflow.as_str(), "load");
+    let [day, week] = &flow.on_schedules[..] else { panic!("two schedules") };
+    assert_eq!((day.name.as_str(), &*day.cron, &*day.zone), ("report", "30 2 * * *", "Europe/Berlin"));
+    assert_eq!((day.catch_up, day.overlap, &day.with), (CatchUp::One, Overlap::Skip, &json!({})));
+    assert_eq!((week.name.as_str(), &*week.zone, week.jitter), ("report.week", "UTC", DurationMs(30_000)));
+    assert_eq!((week.overlap, &week.with), (Overlap::CancelRunning, &json!({ "day": "${{ fire.date }}" })));
+    let one = parse("name: r\non: { schedule: { cron: 15m } }\nsteps: { a: { worker: log } }\n").unwrap();
+    assert_eq!((one.on_schedules[0].name.as_str(), one.on_schedules[0].place.line), ("r", 2));
 }
 
 /// A file with every fault, and its messages.

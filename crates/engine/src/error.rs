@@ -51,6 +51,9 @@ pub enum EngineError {
     /// A schedule of that name exists.
     #[error("schedule {0} exists already; choose another name, or replace it")]
     ScheduleExists(Name),
+    /// The schedule belongs to the file of a workflow.
+    #[error("schedule {0} belongs to {1}; change `on` in that file, or pause the schedule")]
+    ScheduleOfFile(Name, Arc<str>),
     /// The input is invalid.
     #[error("{0}")]
     InvalidInput(String),

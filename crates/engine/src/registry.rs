@@ -145,6 +145,12 @@ impl Registry {
         self.workflows.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
+    /// Returns the added workflows, by name.
+    #[must_use]
+    pub fn workflows(&self) -> Vec<VersionRef> {
+        self.workflows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Adds a strategy that definitions can name.
     pub fn insert_order(&self, name: Name, order: Arc<dyn StepOrder>) {
         self.orders.write().unwrap_or_else(PoisonError::into_inner).insert(name, order);

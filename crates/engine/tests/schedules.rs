@@ -60,6 +60,7 @@ fn spec(cron: &str) -> ScheduleSpec {
         jitter: DurationMs::ZERO,
         seed: 1,
         by: None,
+        file: None,
         created_at: Timestamp(0),
     }
 }
@@ -335,4 +336,45 @@ fn ten_thousand_schedules_cost_no_turn_before_they_are_due() {
     assert!(turns <= 5_000 / 64 + 2, "{turns} turns for 5,000 fires");
     assert_eq!(stage.tasks().values().sum::<usize>(), 5_000);
     assert_eq!(stage.state.next_due(), Some(Timestamp(DAY + 13 * HOUR)));
+}
+
+/// Applies the schedules of files. Returns the names that others have.
+fn apply(stage: &mut Stage, put: &[(&str, ScheduleSpec)], delete: &[&str]) -> Vec<Name> {
+    let put = put.iter().map(|(name, spec)| (Name::new(name), Arc::new(spec.clone()))).collect();
+    let delete = delete.iter().map(|name| Name::new(name)).collect();
+    match stage.ask(command::ApplyFiles { tenant: TENANT, put, delete }).unwrap() {
+        Reply::ApplyFiles(taken) => taken,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_file_of_a_workflow_changes_its_schedules_and_no_others() {
+    let mut stage = Stage::new();
+    let of_file = |cron: &str| ScheduleSpec { file: Some("workflows/f.yaml".into()), ..spec(cron) };
+    stage.put("mine", spec("@hourly"));
+    let taken = apply(&mut stage, &[("f", of_file("@hourly")), ("mine", of_file("@hourly"))], &[]);
+    assert_eq!(taken, [Name::new("mine")]);
+    let ours = (TENANT, Name::new("f"));
+    let pause = |paused| command::PauseSchedule { tenant: ours.0, name: ours.1.clone(), paused, reason: "why".into() };
+    stage.ask(pause(true)).unwrap();
+    // By hand it is only paused.
+    let put = command::PutSchedule { tenant: TENANT, name: "f".into(), spec: Arc::new(spec("@daily")), replace: true };
+    let delete = command::DeleteSchedule { tenant: TENANT, name: "f".into() };
+    for error in [stage.ask(put).unwrap_err(), stage.ask(delete).unwrap_err()] {
+        assert!(matches!(error, EngineError::ScheduleOfFile(..)), "{error}");
+    }
+    // New inputs keep the next time and the pause, a new line of cron has its own next time.
+    let row = |stage: &Stage| stage.reader.schedule(TENANT, &Name::new("f")).unwrap().unwrap();
+    let next = row(&stage).state.next;
+    apply(&mut stage, &[("f", ScheduleSpec { with: json!({ "at": "new" }), ..of_file("@hourly") })], &[]);
+    assert_eq!((row(&stage).state.next, row(&stage).state.paused.is_some()), (next, true));
+    apply(&mut stage, &[("f", of_file("@daily"))], &[]);
+    assert_eq!((row(&stage).state.next, row(&stage).due_at), (Some(Timestamp(DAY + 24 * HOUR)), None));
+    stage.ask(pause(false)).unwrap();
+    stage.at(DAY + 24 * HOUR);
+    assert_eq!((stage.started("f"), stage.fires("mine").len()), (vec![24], 2));
+    apply(&mut stage, &[], &["f", "mine"]);
+    assert_eq!(stage.reader.schedule(TENANT, &Name::new("f")).unwrap(), None);
+    assert!(stage.fires("f").is_empty() && stage.reader.schedule(TENANT, &Name::new("mine")).unwrap().is_some());
 }

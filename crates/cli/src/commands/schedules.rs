@@ -113,7 +113,7 @@ async fn list(app: &App) -> Result<Code, Failure> {
     if app.out.json {
         app.out.print_json(&json!({ "schedules": schedules }))?;
     } else if schedules.is_empty() {
-        app.out.note("no schedules; `kapelle schedules create --help` shows how one is made");
+        app.out.note("no schedules; write `on: { schedule: ... }` in a workflow, or use `kapelle schedules create`");
     } else {
         let row = |schedule: &Schedule| {
             let next = match (&schedule.paused_reason, schedule.next.first()) {
@@ -121,10 +121,11 @@ async fn list(app: &App) -> Result<Code, Failure> {
                 (None, Some(at)) => at.clone(),
                 (None, None) => "never".to_owned(),
             };
-            vec![schedule.name.clone(), schedule.cron.clone(), schedule.timezone.clone(), target(schedule), next]
+            let (name, cron, zone) = (schedule.name.clone(), schedule.cron.clone(), schedule.timezone.clone());
+            vec![name, cron, zone, target(schedule), maker(schedule).to_owned(), next]
         };
         let rows = schedules.iter().map(row).collect();
-        app.out.print(&shown::table(&["SCHEDULE", "CRON", "TIME ZONE", "STARTS", "NEXT"], rows))?;
+        app.out.print(&shown::table(&["SCHEDULE", "CRON", "TIME ZONE", "STARTS", "MADE BY", "NEXT"], rows))?;
     }
     say_who_fires(app, &session);
     Ok(Code::Ok)
@@ -135,6 +136,10 @@ fn target(schedule: &Schedule) -> String {
         (Some(workflow), _) => format!("workflow {workflow}"),
         (None, worker) => format!("worker {}", worker.as_deref().unwrap_or_default()),
     }
+}
+
+fn maker(schedule: &Schedule) -> &str {
+    schedule.file.as_deref().or(schedule.created_by.as_deref()).unwrap_or("owner")
 }
 
 /// Says that times pass while no server runs.
@@ -159,6 +164,9 @@ async fn show(app: &App, name: &str) -> Result<Code, Failure> {
 /// Prints a schedule for people.
 fn print(app: &App, schedule: &Schedule) -> Result<(), Failure> {
     app.out.print(&format!("{}: {} in {}, {}", schedule.name, schedule.cron, schedule.timezone, target(schedule)))?;
+    if let Some(file) = &schedule.file {
+        app.out.print(&format!("made by {file}, which changes it"))?;
+    }
     if let Some(why) = &schedule.paused_reason {
         app.out.print(&paint(Tone::Warn, &format!("paused: {why}")))?;
     }

@@ -200,6 +200,8 @@ async fn validate(app: &App, files: &[PathBuf]) -> Result<Code, Failure> {
     let mut values = Vec::new();
     for file in files {
         let checked = open(app, file).and_then(|read| {
+            // Checks more than reading does: the inputs of its schedules.
+            read.version()?;
             read.check_workers(&known)?;
             Ok(read)
         });

@@ -17,7 +17,17 @@ impl Served {
     }
 
     pub fn start_at(place: &Place, address: &str) -> Served {
-        let mut command = place.command(&["serve", "--listen", address]);
+        Served::of(place.command(&["serve", "--listen", address]))
+    }
+
+    /// Starts a server with these variables.
+    pub fn with(place: &Place, variables: &[(&str, &str)]) -> Served {
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(variables.iter().copied());
+        Served::of(command)
+    }
+
+    fn of(mut command: std::process::Command) -> Served {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let _watched = watched(&child);
         let mut line = String::new();

@@ -115,6 +115,13 @@ pub(super) struct Scope {
     pub own: bool,
     /// Whether only the inputs are available, as in `vars`.
     pub inputs_only: bool,
-    /// Whether only `completed` is available, as in the trigger of a run.
-    pub completed: bool,
+    /// The only value that is available, as in a trigger of a run.
+    pub told: Option<&'static Told>,
+}
+
+/// Value that a trigger describes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub name: &'static str,
+    pub parts: &'static [&'static str],
 }

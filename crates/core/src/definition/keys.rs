@@ -37,6 +37,8 @@ pub(super) enum Shape {
     Timer,
     Categories,
     Steps,
+    /// A map of triggers, or a list of such maps.
+    Triggers,
     Reserved,
     Any,
     Object(&'static Table),
@@ -62,7 +64,7 @@ pub(super) static WORKFLOW: Table = Table {
         key("description", Shape::Text, "One line for people."),
         key("inputs", Shape::Inputs, "JSON Schema of the inputs."),
         key("vars", Shape::TemplateMap, "Values that steps refer to as vars.x."),
-        key("on", Shape::Object(&ON), "Trigger of a run."),
+        key("on", Shape::Triggers, "Triggers of runs: one map, or a list of maps."),
         key("strategy", Shape::Strategy, "Order in which ready steps start."),
         key("timeout", Shape::Duration, "Time limit of a run; its clock stops while the run is paused or waiting."),
         key("budget", Shape::Money, "Cost limit of a run; at the limit it is parked."),
@@ -77,9 +79,35 @@ pub(super) static WORKFLOW: Table = Table {
 
 pub(super) static ON: Table = Table {
     name: "on",
-    about: "Trigger of a run.",
-    required: &["completed"],
-    keys: &[key("completed", Shape::Object(&COMPLETED), "The end of a run of another workflow.")],
+    about: "Triggers of runs.",
+    required: &[],
+    keys: &[
+        key("completed", Shape::Object(&COMPLETED), "The end of a run of another workflow."),
+        key("schedule", Shape::Object(&SCHEDULE), "Set times."),
+    ],
+};
+
+pub(super) static SCHEDULE: Table = Table {
+    name: "schedule",
+    about: "Set times, which expressions see as `fire`.",
+    required: &["cron"],
+    keys: &[
+        key("name", Shape::Name, "Its name when the workflow has several: it is listed as WORKFLOW.NAME."),
+        key("cron", Shape::Text, "A line of cron, @daily and the like, or a span such as 15m."),
+        key("timezone", Shape::Text, "IANA name of the time zone; default UTC."),
+        key(
+            "catch_up",
+            Shape::OneOf(&["skip", "one", "all"]),
+            "Times that are missed while no server runs: none is fired (default), the last one, or all.",
+        ),
+        key(
+            "overlap",
+            Shape::OneOf(&["allow", "skip", "queue", "cancel_running"]),
+            "A time that comes while an earlier run is open: both, none (default), after it, or instead of it.",
+        ),
+        key("jitter", Shape::Duration, "Longest random delay, at most 1h."),
+        key("with", Shape::TemplateMap, "The inputs of the run."),
+    ],
 };
 
 pub(super) static COMPLETED: Table = Table {
@@ -230,10 +258,11 @@ pub(super) static ON_ERROR: Table = Table {
 };
 
 /// All tables, for the schema.
-pub(super) static TABLES: [&Table; 13] = [
+pub(super) static TABLES: [&Table; 14] = [
     &WORKFLOW,
     &ON,
     &COMPLETED,
+    &SCHEDULE,
     &DEFAULTS,
     &BLOCK,
     &STEP,

@@ -15,12 +15,13 @@ mod parse;
 mod references;
 pub mod schema;
 mod step;
+mod triggers;
 mod wait;
 
 pub use crate::yaml::{Problem, Problems, nearest};
 pub use model::{
-    Action, Block, BlockIx, Cache, Defaults, Definition, ForEach, OnCompleted, OnError, OnItemError, OnTimeout, Repeat,
-    RunIf, StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
+    Action, Block, BlockIx, Cache, Defaults, Definition, ForEach, OnCompleted, OnError, OnItemError, OnSchedule,
+    OnTimeout, Repeat, RunIf, StepDef, StepIx, Strategy, Timer, Wait, WaitFor,
 };
 
 /// Size limit of a file, in bytes.

@@ -14,6 +14,7 @@ use crate::{
     money::Money,
     name::Name,
     retry::RetryPolicy,
+    schedule,
     time::DurationMs,
 };
 
@@ -40,6 +41,8 @@ pub struct Definition {
     pub vars: Template,
     /// Trigger: the end of a run of another workflow.
     pub on_completed: Option<OnCompleted>,
+    /// Triggers: set times.
+    pub on_schedules: Vec<OnSchedule>,
     /// Order in which ready steps start.
     pub strategy: Strategy,
     /// Time limit of a run. The clock stops while the run is parked, paused or waiting.
@@ -117,6 +120,20 @@ pub struct OnCompleted {
     pub condition: Option<Expression>,
     /// Inputs of the new run.
     pub with: Template,
+}
+
+/// Trigger: set times, checked.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct OnSchedule {
+    pub name: Name,
+    pub cron: Arc<str>,
+    pub zone: Arc<str>,
+    pub catch_up: schedule::CatchUp,
+    pub overlap: schedule::Overlap,
+    pub jitter: DurationMs,
+    pub with: Json,
+    pub place: crate::yaml::Place,
 }
 
 /// Steps that depend on each other and on no step outside.

@@ -8,7 +8,7 @@ use super::{
     FILE_MAX,
     fields::{Reader, Scope},
     keys::{self, Shape},
-    model::{Block, BlockIx, Defaults, Definition, OnCompleted, Strategy},
+    model::{Block, BlockIx, Defaults, Definition, Strategy},
     references,
 };
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     failure::Category,
     name::Name,
     retry::{Jitter, RetryPolicy},
-    run::StatusKind,
     yaml::{self, Content, Document, Form, Node, Problems, Trail, nearest},
 };
 
@@ -107,7 +106,6 @@ impl Parser<'_> {
                     let scope = Scope { inputs_only: true, ..outside };
                     made.vars = self.tree(node, &trail, scope).unwrap_or_default();
                 }
-                "on" => made.on_completed = self.on_completed(node, &trail),
                 "strategy" => made.strategy = self.strategy(node, &trail).unwrap_or_default(),
                 "timeout" => made.timeout = self.reader.duration(node, &trail),
                 "budget" => made.budget = self.reader.money(node, &trail),
@@ -121,35 +119,14 @@ impl Parser<'_> {
                 _ => {}
             }
         }
+        if let Some((_, node)) = fields.iter().find(|(key, _)| key.name == "on") {
+            self.triggers(node, &Trail::ROOT.then("on"), &mut made);
+        }
         made.root = root_block?;
         made.defaults = std::mem::take(&mut self.defaults);
         made.blocks = std::mem::take(&mut self.blocks);
         made.dropped_signals = made.dropped();
         Some(made)
-    }
-
-    /// Reads `on: { completed: { workflow: …, status: …, if: …, with: … } }`.
-    fn on_completed(&mut self, node: &Node<'_>, trail: &Trail<'_>) -> Option<OnCompleted> {
-        let (key, node) = self.reader.table(node, trail, &keys::ON).into_iter().next()?;
-        let trail = trail.then(key.name);
-        let scope = Scope { completed: true, ..Scope::default() };
-        let (mut workflow, mut status, mut condition, mut with) =
-            (None, Some(StatusKind::Succeeded), None, Template::default());
-        for (key, node) in self.reader.table(node, &trail, &keys::COMPLETED) {
-            let trail = trail.then(key.name);
-            match (key.name, key.shape) {
-                ("workflow", _) => workflow = self.reader.name(node, &trail),
-                ("status", Shape::OneOf(words)) => {
-                    let known = [StatusKind::Succeeded, StatusKind::Failed, StatusKind::Cancelled];
-                    if let Some(at) = self.reader.one_of(node, &trail, words) {
-                        status = known.get(at).copied();
-                    }
-                }
-                ("if", _) => condition = self.reader.expression(node, &trail, scope),
-                _ => with = self.tree(node, &trail, scope).unwrap_or_default(),
-            }
-        }
-        Some(OnCompleted { workflow: workflow?, status, condition, with })
     }
 
     /// Reads a map that holds `steps`.
@@ -281,6 +258,7 @@ impl Definition {
             inputs: None,
             vars: Template::default(),
             on_completed: None,
+            on_schedules: Vec::new(),
             strategy: Strategy::default(),
             timeout: None,
             budget: None,

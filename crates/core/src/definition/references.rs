@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::{
-    fields::{Reader, Scope},
+    fields::{Reader, Scope, Told},
     model::{Block, BlockIx, Definition, OnError, StepIx},
     needs::Ancestry,
 };
@@ -58,6 +58,21 @@ pub(super) fn check(definition: &Definition, sites: &[Site], reader: &mut Reader
     }
 }
 
+/// Checks a reference of a trigger.
+fn told_part(told: &Told, path: &Path) -> Option<Complaint> {
+    let (name, parts) = (told.name, told.parts.join(", "));
+    if path.root() != name {
+        let wrong = format!("`on` can only refer to `{name}`, not to `{path}`");
+        return Some((wrong, Some(format!("its parts are {parts}"))));
+    }
+    let part = path.part(1).filter(|part| !told.parts.contains(part))?;
+    let hint = match nearest(part, told.parts.iter().copied()) {
+        Some(near) => format!("did you mean `{name}.{near}`?"),
+        None => format!("its parts are {parts}"),
+    };
+    Some((format!("`{name}` has no `{part}`"), Some(hint)))
+}
+
 fn input_names(schema: Option<&Json>) -> Option<HashSet<&str>> {
     let schema = schema?;
     let open =
@@ -85,10 +100,8 @@ impl<'d> Check<'d> {
     fn site(&mut self, site: &Site) -> Option<Complaint> {
         let path = &site.path;
         let root = path.root();
-        if site.scope.completed {
-            let hint = "its parts are workflow, run, status, outputs, inputs and error".to_owned();
-            let wrong = format!("`on` can only refer to `completed`, not to `{path}`");
-            return (root != "completed").then_some((wrong, Some(hint)));
+        if let Some(told) = site.scope.told {
+            return told_part(told, path);
         }
         if site.scope.inputs_only && root != "inputs" && root != "run" && ROOTS.contains(&root) {
             return Some((format!("`vars` can only refer to `inputs`, not to `{path}`"), None));

@@ -46,6 +46,7 @@ fn table_schema(table: &Table) -> Json {
     }
     match table.name {
         "step" => add_step_rules(&mut schema),
+        "on" => schema["minProperties"] = Json::from(1),
         "wait" => schema["oneOf"] = exactly_one(&keys::WAITS),
         _ => {}
     }
@@ -112,6 +113,10 @@ fn shape_schema(shape: Shape) -> Json {
             "propertyNames": { "pattern": STEP_NAME },
             "additionalProperties": { "$ref": "#/$defs/step" },
         }),
+        Shape::Triggers => json!({ "anyOf": [
+            { "$ref": "#/$defs/on" },
+            { "type": "array", "items": { "$ref": "#/$defs/on" }, "minItems": 1 },
+        ] }),
         Shape::Reserved => json!(false),
         Shape::Any => json!({}),
         Shape::Object(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),

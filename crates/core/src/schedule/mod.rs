@@ -12,7 +12,8 @@ mod zone;
 
 pub use catch_up::{Due, FIRES_MAX, GRACE, Missed, due};
 pub use model::{
-    CatchUp, FireContext, FireKind, FireOutcome, Open, Overlap, QUEUED_MAX, ScheduleSpec, ScheduleState, Target,
+    CatchUp, FireContext, FireKind, FireOutcome, JITTER_MAX, Open, Overlap, QUEUED_MAX, ScheduleSpec, ScheduleState,
+    Target, WITH_MAX,
 };
 pub use plan::{Plan, TIMES_MAX};
 pub use times::{Schedule, ScheduleError, Times};

@@ -15,6 +15,10 @@ use crate::{
 
 /// Fires that wait for the one before, at most.
 pub const QUEUED_MAX: usize = 100;
+/// Bytes of the inputs. They are evaluated within a turn, so they are small; large data belongs into a file.
+pub const WITH_MAX: usize = 4_096;
+/// Longest random delay of a fire.
+pub const JITTER_MAX: DurationMs = DurationMs(3_600_000);
 
 /// A schedule as it was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +39,9 @@ pub struct ScheduleSpec {
     pub seed: u64,
     /// Key that made it and pays for its runs. `None`: the owner of the folder.
     pub by: Option<Arc<str>>,
+    /// File of a workflow that it belongs to. It is changed and removed with that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
     pub created_at: Timestamp,
 }
 
@@ -61,6 +68,11 @@ pub enum CatchUp {
     All,
 }
 
+impl CatchUp {
+    /// All of them, in the order of the format.
+    pub const ALL: [CatchUp; 3] = [CatchUp::Skip, CatchUp::One, CatchUp::All];
+}
+
 /// Rule for a fire while the run or task of an earlier one is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +86,11 @@ pub enum Overlap {
     Queue,
     /// The earlier one is cancelled.
     CancelRunning,
+}
+
+impl Overlap {
+    /// All of them, in the order of the format.
+    pub const ALL: [Overlap; 4] = [Overlap::Allow, Overlap::Skip, Overlap::Queue, Overlap::CancelRunning];
 }
 
 /// A started run or task.
@@ -153,6 +170,13 @@ impl ScheduleSpec {
         Plan::parse(&self.cron, &self.zone)
     }
 
+    /// Tells whether both differ at most in their seed and their age.
+    #[must_use]
+    pub fn says_as(&self, other: &ScheduleSpec) -> bool {
+        let ScheduleSpec { seed, created_at, .. } = other;
+        ScheduleSpec { seed: *seed, created_at: *created_at, ..self.clone() } == *other
+    }
+
     /// Returns the delay of a time. It depends on the seed alone, so that a repeated turn finds it again.
     #[must_use]
     pub fn jitter_of(&self, at: Timestamp) -> DurationMs {
@@ -185,6 +209,7 @@ impl ScheduleSpec {
             jitter: DurationMs::ZERO,
             seed: 0,
             by: None,
+            file: None,
             created_at: Timestamp(0),
         }
     }

@@ -133,7 +133,7 @@ pub(super) const WORKFLOW: &[Row] = &[
     (
         "workflow",
         "schedule schedules cron trigger triggers interval every start_at",
-        "a workflow has no schedule: start it with `kapelle run` from cron, or from a script with `schedule:`; after another workflow with `on: { completed: { workflow: NAME } }`",
+        "write `on: { schedule: { cron: \"30 2 * * *\", timezone: Europe/Berlin } }`; after another workflow `on: { completed: { workflow: NAME } }`",
     ),
     ("workflow", "input params param parameters args arguments", "write `inputs:` with a JSON Schema"),
     ("workflow", "env environment envs variables variable constants locals values context", "write `vars:`"),
@@ -210,6 +210,39 @@ pub(super) const SMALL: &[Row] = &[
     ("wait", "sleep delay duration seconds time for until", "write `timer: 5m`"),
     ("wait", "event name signal_name", "write `signal: NAME`"),
     ("on_error", "step goto task handler", "write `run: STEP`"),
+    (
+        "on",
+        "schedules cron timer every interval time times daily hourly at",
+        "write `schedule: { cron: \"30 2 * * *\", timezone: Europe/Berlin }`",
+    ),
+    (
+        "on",
+        "complete success succeeded failure failed finished ended workflow workflow_run run upstream after depends_on",
+        "write `completed: { workflow: NAME, status: succeeded }`",
+    ),
+    (
+        "schedule",
+        "zone tz time_zone timezone_name location",
+        "write `timezone:` with an IANA name, such as Europe/Berlin",
+    ),
+    (
+        "schedule",
+        "every interval span expression schedule at time crontab line",
+        "write `cron:` with a line of cron, or a span such as 15m",
+    ),
+    ("schedule", "inputs input args arguments params parameters payload data", "write `with: { name: value }`"),
+    (
+        "schedule",
+        "catchup backfill missed misfire misfire_policy missed_runs",
+        "write `catch_up: skip`, `one` or `all`",
+    ),
+    (
+        "schedule",
+        "concurrency concurrency_policy overlap_policy max_active_runs parallel on_overlap",
+        "write `overlap: allow`, `skip`, `queue` or `cancel_running`",
+    ),
+    ("schedule", "delay random_delay splay spread", "write `jitter:` with a unit, such as `jitter: 30s`"),
+    ("schedule", "paused disabled enabled active pause", "remove it: `kapelle schedules pause NAME` pauses it"),
     ("block", "tasks jobs do worker", "write `steps:` with one entry for each step"),
     ("per_key", "max concurrency slots count max_parallel", "write `limit: N`"),
     ("per_key", "on_full full overflow policy strategy", "write `when_full: queue`, `cancel_running` or `reject`"),

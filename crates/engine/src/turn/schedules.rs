@@ -3,11 +3,14 @@
 //! The row of a schedule, the rows of its fires and what they start are one commit. So a crash leaves either all of a
 //! fire or nothing of it, and a time is never started twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kapelle_core::{
     Name, TenantId, Timestamp,
-    schedule::{FireKind, FireOutcome, Missed, Open, Plan, ScheduleState},
+    schedule::{FireKind, FireOutcome, Missed, Open, Plan, ScheduleSpec, ScheduleState},
 };
 use kapelle_store::{FireRow, ScheduleRow, ScheduleWrite, StoreError};
 
@@ -149,6 +152,9 @@ impl Decide for command::PutSchedule {
         let key = (self.tenant, self.name.clone());
         let next = plan.next(now);
         if let Some(mut row) = load(&mut state.rows, &key)? {
+            if let Some(file) = row.spec.file.clone() {
+                return Ok(Err(EngineError::ScheduleOfFile(self.name.clone(), file)));
+            }
             if !self.replace {
                 return Ok(Err(EngineError::ScheduleExists(self.name.clone())));
             }
@@ -157,20 +163,61 @@ impl Decide for command::PutSchedule {
             put(state, row);
             return Ok(Ok(()));
         }
-        // Deleted in this turn, it has a row in the store.
-        let expected = state.rows.cache.schedules.get(&key).and_then(|write| write.expected);
-        let row = ScheduleRow {
-            tenant: self.tenant,
-            name: self.name.clone(),
-            spec: self.spec.clone(),
-            state: ScheduleState { next, ..ScheduleState::default() },
-            due_at: None,
-            revision: expected.map_or(0, |expected| expected + 1),
-        };
-        let write = ScheduleWrite { key: key.clone(), row: None, expected };
-        state.rows.cache.schedules.insert(key, write);
-        put(state, row);
+        make(state, key, &self.spec, next);
         Ok(Ok(()))
+    }
+}
+
+/// Makes a schedule that the turn does not have.
+fn make(state: &mut LoopState, key: ScheduleKey, spec: &Arc<ScheduleSpec>, next: Option<Timestamp>) {
+    // Deleted in this turn, it has a row in the store.
+    let expected = state.rows.cache.schedules.get(&key).and_then(|write| write.expected);
+    let row = ScheduleRow {
+        tenant: key.0,
+        name: key.1.clone(),
+        spec: Arc::clone(spec),
+        state: ScheduleState { next, ..ScheduleState::default() },
+        due_at: None,
+        revision: expected.map_or(0, |expected| expected + 1),
+    };
+    let write = ScheduleWrite { key: key.clone(), row: None, expected };
+    state.rows.cache.schedules.insert(key, write);
+    put(state, row);
+}
+
+impl Decide for command::ApplyFiles {
+    /// Returns the schedules whose names are taken by others.
+    fn decide(&self, state: &mut LoopState) -> Answer<Vec<Name>> {
+        let mut changes = Vec::new();
+        for (name, spec) in &self.put {
+            match spec.plan() {
+                Ok(plan) => changes.push((name, spec, plan.next(state.rows.now))),
+                Err(error) => return Ok(Err(EngineError::InvalidInput(format!("{name}: {error}")))),
+            }
+        }
+        for name in &self.delete {
+            let key = (self.tenant, name.clone());
+            if let Some(row) = load(&mut state.rows, &key)?.filter(|row| row.spec.file.is_some()) {
+                remove(state, key, &row);
+            }
+        }
+        let mut taken = Vec::new();
+        for (name, spec, next) in changes {
+            let key = (self.tenant, name.clone());
+            match load(&mut state.rows, &key)? {
+                None => make(state, key, spec, next),
+                Some(row) if row.spec.file.is_none() || row.spec.target != spec.target => taken.push(name.clone()),
+                Some(mut row) => {
+                    let times = |spec: &ScheduleSpec| (Arc::clone(&spec.cron), Arc::clone(&spec.zone));
+                    if times(&row.spec) != times(spec) {
+                        row.state.next = next;
+                    }
+                    row.spec = Arc::clone(spec);
+                    put(state, row);
+                }
+            }
+        }
+        Ok(Ok(taken))
     }
 }
 
@@ -204,16 +251,23 @@ impl Decide for command::DeleteSchedule {
         let Some(row) = load(&mut state.rows, &key)? else {
             return Ok(Err(EngineError::NoSuchSchedule(self.name.clone())));
         };
-        state.schedules.changed = true;
-        let cache = &mut state.rows.cache;
-        cache.fires.retain(|fire| (fire.tenant, &fire.schedule) != (key.0, &key.1));
-        let expected = cache.schedules.get(&key).map_or(Some(row.revision), |write| write.expected);
-        match expected {
-            Some(_) => drop(cache.schedules.insert(key.clone(), ScheduleWrite { key, row: None, expected })),
-            // Made in this turn: there is nothing to delete.
-            None => drop(cache.schedules.remove(&key)),
+        if let Some(file) = row.spec.file.clone() {
+            return Ok(Err(EngineError::ScheduleOfFile(self.name.clone(), file)));
         }
+        remove(state, key, &row);
         Ok(Ok(()))
+    }
+}
+
+fn remove(state: &mut LoopState, key: ScheduleKey, row: &ScheduleRow) {
+    state.schedules.changed = true;
+    let cache = &mut state.rows.cache;
+    cache.fires.retain(|fire| (fire.tenant, &fire.schedule) != (key.0, &key.1));
+    let expected = cache.schedules.get(&key).map_or(Some(row.revision), |write| write.expected);
+    match expected {
+        Some(_) => drop(cache.schedules.insert(key.clone(), ScheduleWrite { key, row: None, expected })),
+        // Made in this turn: there is nothing to delete.
+        None => drop(cache.schedules.remove(&key)),
     }
 }
 

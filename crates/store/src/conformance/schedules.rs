@@ -29,6 +29,7 @@ fn row(tenant: u32, name: &str, due_at: Option<i64>, revision: u32) -> ScheduleR
         jitter: DurationMs(5),
         seed: u64::MAX,
         by: Some("key_1".into()),
+        file: Some("workflows/nightly.yaml".into()),
         created_at: Timestamp(1),
     };
     let state = ScheduleState { next: due_at.map(Timestamp), ..ScheduleState::default() };

@@ -23,7 +23,7 @@ pub use run::{
     Approve, BeginStep, CancelRun, CloseScope, DeleteVersion, FinishRun, NewRun, PauseRun, ResumeRun, Signal, StartRun,
     Started, StoreVersion,
 };
-pub use schedule::{Backfill, DeleteSchedule, FireSchedule, Fired, PauseSchedule, PutSchedule};
+pub use schedule::{ApplyFiles, Backfill, DeleteSchedule, FireSchedule, Fired, PauseSchedule, PutSchedule};
 pub use settings::{
     Access, Expire, ForgetWorker, Give, GiveAgain, KeepMemos, LimitQueue, Note, Pause, Serve, SessionWritten, Tick,
     WorkersChanged,

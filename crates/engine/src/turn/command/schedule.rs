@@ -20,6 +20,17 @@ pub struct PutSchedule {
     pub replace: bool,
 }
 
+/// Change of the schedules that files of workflows say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct ApplyFiles {
+    pub tenant: TenantId,
+    /// Schedules to make or to change, each with its file.
+    pub put: Vec<(Name, Arc<ScheduleSpec>)>,
+    /// Schedules to delete. Those without a file stay.
+    pub delete: Vec<Name>,
+}
+
 /// Pause or resumption of a schedule.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
