@@ -129,6 +129,9 @@ frameworks: build ## small scripts of 19 frameworks and SDKs under the server: m
 uses: build ## every sample use of samples/uses, offline and with a double of a model
 	@KAPELLE="$(abspath $(KAPELLE))" ./dev/uses/run.py
 
+estimates: build ## estimates of 20 sample runs beside what they took; ARGS=--write puts the figures into the docs
+	@KAPELLE="$(abspath $(KAPELLE))" ./dev/estimates/run.py $(ARGS)
+
 mail: build ## mail through a real SMTP server: TLS, logins, kills; ROUNDS=25 SEED=1
 	@KAPELLE="$(abspath $(KAPELLE))" KAPELLE_MAIL_ROUNDS=$(or $(ROUNDS),25) KAPELLE_MAIL_SEED=$(or $(SEED),1) ./dev/mail/run.py
 

@@ -8,12 +8,12 @@ use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
     Answer, ApprovalList, ArtifactPage, AuditPage, AuditQuery, BackfillRange, Backfilled, BatchSubmitted, Budget,
     BudgetList, BudgetReset, BulkResult, BulkRuns, BulkTasks, CallAnswered, CallPage, CallQuery, ClientError,
-    CostQuery, CostReport, DeadGroups, DeadQuery, DiffQuery, Explanation, Fire, Forgotten, JournalPage, JournalQuery,
-    Key, KeyCreated, KeyList, LogLines, NewKey, NewSchedule, NextFires, NextQuery, Paging, Paused, ProviderReport,
-    Publish, QueueList, Reason, Rerun, ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale, Schedule,
-    ScheduleDeleted, SchedulePage, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget, Signal,
-    StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery, TokenRotated,
-    Version, VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
+    CostQuery, CostReport, DeadGroups, DeadQuery, DiffQuery, Estimate, Explanation, Fire, Forgotten, JournalPage,
+    JournalQuery, Key, KeyCreated, KeyList, LogLines, NewKey, NewSchedule, NextFires, NextQuery, Paging, Paused,
+    ProviderReport, Publish, QueueList, Reason, Rerun, ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale,
+    Schedule, ScheduleDeleted, SchedulePage, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget,
+    Signal, StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery,
+    TokenRotated, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
 };
 
 /// The pending answer of a use case.
@@ -66,6 +66,11 @@ interface! {
     /// Starts a run. With a key it takes effect once, however often it is sent.
     fn start(request: StartRun, key: Option<&'a str>) -> StartedRun
         = client path => client.post_once(&path.of("/api/v1/runs"), key, &request);
+    /// Estimates a run without starting it.
+    fn estimate(request: StartRun) -> Estimate = client path => client.post(&path.of("/api/v1/runs/estimate"), &request);
+    /// Returns the estimate of a run from what was known before it, and what it took.
+    fn run_estimate(id: &'a str) -> Estimate
+        = client path => client.get(&path.of("/api/v1/runs").at(id).of("/estimate"));
     /// Returns a run with its outputs, once it has ended or `wait_ms` has passed.
     fn run(id: &'a str, wait_ms: u64) -> Run
         = client path => client.get(&path.of("/api/v1/runs").at(id).with("wait_ms", wait_ms));

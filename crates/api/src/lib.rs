@@ -11,6 +11,7 @@ mod catalog;
 mod client;
 mod client_error;
 mod counts;
+mod estimate;
 mod explanation;
 mod flat;
 mod from_core;
@@ -55,6 +56,9 @@ pub use catalog::{
 pub use client::Client;
 pub use client_error::ClientError;
 pub use counts::{Counts, OpenRuns, PausedThing, SlotTotals, SpentToday, Unserved, WorkerTotals};
+pub use estimate::{
+    ActualUse, Estimate, EstimateCase, EstimateSource, EstimatedStep, EstimatedStop, ExpectedUse, Range,
+};
 pub use explanation::{Explanation, StepReason};
 pub use graph::{
     BlockKind, BranchTaken, Graph, GraphBlock, GraphChild, GraphForEach, GraphRepeat, GraphRun, GraphStep, ItemPage,

@@ -56,6 +56,8 @@ in_process! {
     fn retry_task(text: &'a str) -> api::Task = app by => app.retry_task(by, id(text)?, None).await?;
 
     fn start(request: api::StartRun, key: Option<&'a str>) -> api::StartedRun = app by => app.start(by, request, key).await?;
+    fn estimate(request: api::StartRun) -> api::Estimate = app by => app.estimate(by, request).await?;
+    fn run_estimate(text: &'a str) -> api::Estimate = app by => app.run_estimate(by, id(text)?).await?;
     fn run(text: &'a str, wait_ms: u64) -> api::Run = app by => app.run(by, id(text)?, wait(wait_ms)).await?.0;
     fn run_details(text: &'a str) -> api::Run = app by => app.run_details(by, id(text)?).await?;
     fn explain_run(text: &'a str) -> api::Explanation = app by => app.explain_run(by, id(text)?).await?;

@@ -40,6 +40,7 @@ mod described;
 mod details;
 mod disk;
 mod error;
+mod estimates;
 mod events;
 mod explain;
 mod file_schedules;

@@ -153,7 +153,7 @@ impl App {
     }
 }
 
-fn strategy(word: &str) -> Result<Strategy, AppError> {
+pub(crate) fn strategy(word: &str) -> Result<Strategy, AppError> {
     match word {
         "sequential" => Ok(Strategy::Sequential),
         "parallel" => Ok(Strategy::Parallel),

@@ -35,6 +35,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("runs", &["kapelle runs --open"]),
     ("runs list", &["kapelle runs list --workflow hello"]),
     ("runs show", &["kapelle runs show run_1"]),
+    ("runs estimate", &["kapelle runs estimate hello --input name=Ada", "kapelle runs estimate run_1"]),
     ("runs watch", &["kapelle runs watch run_1"]),
     ("runs graph", &["kapelle runs graph run_1", "kapelle runs graph run_1 --format svg"]),
     ("runs explain", &["kapelle runs explain run_2"]),

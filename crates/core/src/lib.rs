@@ -9,6 +9,7 @@ pub mod balance;
 pub mod budget;
 pub mod cache;
 pub mod definition;
+pub mod estimate;
 pub mod expr;
 pub mod failure;
 pub mod id;

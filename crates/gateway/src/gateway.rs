@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     config::{ConfigError, GatewayConfig, Link},
     money::Ledger,
+    price::Price,
     providers::Server,
     remote::{AttemptTokens, RemoteGateway},
     replay::CallLog,
@@ -112,6 +113,18 @@ impl Gateway {
             _ => None,
         });
         reserved.min_by_key(|(_, amount)| *amount)
+    }
+
+    /// Returns the model that an alias would ask first, as `provider/model`, with its price and the most tokens of an
+    /// answer. Returns `None` when the chain is unknown or no model of it can be called.
+    #[must_use]
+    pub fn first_model(&self, name: &str) -> Option<(String, Price, u64)> {
+        let routes = self.routes();
+        let chain = routes.find(name).ok()?;
+        let ready = chain.links.iter().find(|link| link_status(&routes, link).state == LinkState::Ready)?;
+        let Link::Model { provider, model } = ready else { return None };
+        let price = routes.prices.find(provider, model).0;
+        Some((format!("{provider}/{model}"), price, u64::from(chain.max_output_tokens)))
     }
 
     /// Returns the state of every `provider/model` that was called.

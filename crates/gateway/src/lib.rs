@@ -77,7 +77,7 @@ pub use gateway::{Gateway, Limits};
 pub use prompt_call::PromptCall;
 pub use rate::RateLeft;
 pub use remote::AttemptTokens;
-pub use request::{ChatRequest, Message};
+pub use request::{ChatRequest, Message, estimate_tokens};
 pub use secret::Secret;
 pub use service::{Body, Reply, Service};
 pub use status::{AliasStatus, LinkState, LinkStatus, ModelStatus, ProviderStatus};

@@ -153,6 +153,11 @@ fn of_runs() -> Vec<Route> {
             .gives::<api::Run>(ok)
             .marked()
             .query(DETAILS),
+        Route::new(post("/api/v1/runs/estimate"), Read, Tenant, "Estimate a run without starting it", runs::estimate)
+            .takes::<api::StartRun>(BODY_MANY)
+            .gives::<api::Estimate>(ok),
+        Route::new(get("/api/v1/runs/{id}/estimate"), Read, Tenant, "Estimate and actual of a run", runs::run_estimate)
+            .gives::<api::Estimate>(ok),
         Route::new(get("/api/v1/runs/{id}/explain"), Read, Tenant, "Why steps of a run wait", runs::explain)
             .gives::<api::Explanation>(ok),
         Route::new(get("/api/v1/runs/{id}/steps"), Read, Tenant, "The steps of a run", runs::steps)

@@ -75,6 +75,15 @@ pub trait ProgressReader {
     /// Counts what people look after; of dead letters and approvals at most `most` rows are looked at.
     fn attention(&self, tenant: TenantId, most: u32) -> Result<Attention, StoreError>;
 
+    /// Returns succeeded tasks of a tenant, newest first. Only the newest `looked_at` tasks of all tenants are searched,
+    /// or those before `before`.
+    fn newest_successes(
+        &self,
+        tenant: TenantId,
+        before: Option<TaskId>,
+        looked_at: u32,
+    ) -> Result<Vec<Task>, StoreError>;
+
     /// Counts the ready tasks of a lane before a position, at most `most`.
     fn ahead(&self, lane: &Lane, before: (Rank, TaskId), most: u32) -> Result<u32, StoreError>;
 }

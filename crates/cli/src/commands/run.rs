@@ -43,7 +43,7 @@ pub struct Args {
 
 /// The built-in strategies, by their names.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum StrategyArg {
+pub(super) enum StrategyArg {
     /// One step after the other, in the order of the file
     Sequential,
     /// All that are ready at once
@@ -53,7 +53,7 @@ enum StrategyArg {
 }
 
 impl StrategyArg {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             StrategyArg::Sequential => "sequential",
             StrategyArg::Parallel => "parallel",
@@ -159,7 +159,7 @@ async fn check_workers(app: &App, workflow: &Workflow, workers: &Workers) -> Res
 }
 
 /// Reports the inputs that the workflow takes.
-fn wrong_inputs(workflow: &Workflow, error: kapelle::Error) -> Failure {
+pub(super) fn wrong_inputs(workflow: &Workflow, error: kapelle::Error) -> Failure {
     let failure = Failure::from(error);
     let help = workflow.inputs_help();
     if help.is_empty() { failure } else { failure.help(help) }

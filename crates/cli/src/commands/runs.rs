@@ -1,6 +1,7 @@
-//! `kapelle runs list|show|watch|graph|explain|rerun|cancel|pause|resume|signal`.
+//! `kapelle runs list|show|estimate|watch|graph|explain|rerun|cancel|pause|resume|signal`.
 
 mod control;
+mod estimate;
 mod graph;
 mod rerun;
 mod texts;
@@ -37,6 +38,7 @@ enum Verb {
         /// An id such as run_3
         run: String,
     },
+    Estimate(estimate::Args),
     /// Follow a run until it ends, event by event
     Watch {
         /// An id such as run_3
@@ -114,6 +116,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
             let run = ids::run(&run)?.to_string();
             show(app, ApiSession::reading(app)?.api(), &run).await
         }
+        Verb::Estimate(args) => estimate::run(app, args).await,
         Verb::Watch { run, from } => watch::run(app, ids::run(&run)?, from).await,
         Verb::Graph { run, format } => graph::run(app, ids::run(&run)?, format).await,
         Verb::Explain { run, step } => why::explain(app, &ids::Id::Run(ids::run(&run)?), step.as_deref()).await,
@@ -182,6 +185,13 @@ pub async fn show(app: &App, api: &dyn Api, run: &str) -> Result<Code, Failure> 
             text.push_str(&format!("\nWhat it waits for: kapelle why {}\n", run.id));
         }
         _ => {}
+    }
+    if run.state.is_ended() {
+        // A run without steps, or of a version that cannot be read any more, is shown without it.
+        let estimated = api.run_estimate(&run.id).await.ok();
+        if let Some(line) = estimated.as_ref().and_then(estimate::compared) {
+            text.push_str(&format!("\n{line}\n"));
+        }
     }
     if let Some(error) = &run.error {
         text.push_str(&format!("\nerror: {}\n", describe::error_text(error)));

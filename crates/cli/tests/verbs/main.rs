@@ -12,6 +12,7 @@ mod control;
 mod dead;
 mod doctor;
 mod each;
+mod estimates;
 mod faces;
 mod faces_python;
 mod general;

@@ -23,6 +23,16 @@ pub async fn start(call: Call) -> Answer {
     json(StatusCode::CREATED, &call.app.start(&call.who, call.json()?, call.key()?).await?)
 }
 
+/// `POST /api/v1/runs/estimate`
+pub async fn estimate(call: Call) -> Answer {
+    ok(&call.app.estimate(&call.who, call.json()?).await?)
+}
+
+/// `GET /api/v1/runs/{id}/estimate`
+pub async fn run_estimate(call: Call) -> Answer {
+    ok(&call.app.run_estimate(&call.who, call.id()?).await?)
+}
+
 /// `GET /api/v1/runs/{id}`
 pub async fn get(call: Call) -> Answer {
     let (id, look) = (call.id()?, call.query::<Look>()?);

@@ -18,6 +18,7 @@ on_every_store! {
     answers_that_a_later_attempt_was_given_count_for_the_task_and_for_its_run,
     a_run_knows_what_it_started,
     ready_tasks_before_one_are_counted,
+    newest_successes_are_found_within_a_window,
 }
 
 const ONE: TenantId = TenantId::DEFAULT;
@@ -162,4 +163,23 @@ fn ready_tasks_before_one_are_counted(mut rig: Rig) {
     assert_eq!(rig.reader.ahead(&lane, (3, TaskId(2)), 100).unwrap(), 0);
     let unheard = Lane { queue: Name::new("unheard"), ..lane };
     assert_eq!(rig.reader.ahead(&unheard, (5, TaskId(3)), 100).unwrap(), 0);
+}
+
+fn newest_successes_are_found_within_a_window(mut rig: Rig) {
+    let done = || {
+        let provenance = Arc::new(Provenance::default());
+        TaskState::Succeeded { output: Payload::None, provenance, started_at: NOW, ended_at: NOW }
+    };
+    let other = Task { tenant: TenantId(2), state: done(), ..task(4) };
+    let failed = TaskState::Failed { error: error("no"), dead: false, ended_at: NOW };
+    let of = |id| Task { state: done(), ..task(id) };
+    rig.add(&[of(1), of(2), Task { state: failed, ..task(3) }, other, of(5), task(6)]);
+    let found = |before: Option<i64>, most| -> Vec<i64> {
+        let rows = rig.reader.newest_successes(ONE, before.map(TaskId), most).unwrap();
+        rows.iter().map(|task| task.id.0).collect()
+    };
+    assert_eq!(found(None, 100), [5, 2, 1]);
+    assert_eq!(found(None, 4), [5], "of the newest four");
+    assert_eq!(found(Some(5), 3), [2]);
+    assert!(found(Some(1), 3).is_empty());
 }

@@ -86,6 +86,18 @@ impl ProgressReader for MemReader {
         })
     }
 
+    fn newest_successes(
+        &self,
+        tenant: TenantId,
+        before: Option<TaskId>,
+        looked_at: u32,
+    ) -> Result<Vec<Task>, StoreError> {
+        let state = self.state();
+        let newest = state.tasks.range(..before.unwrap_or(TaskId(i64::MAX))).rev().take(looked_at as usize);
+        let own = |task: &&Task| task.tenant == tenant && task.state.kind() == StateKind::Succeeded;
+        Ok(newest.map(|(_, task)| task).filter(own).cloned().collect())
+    }
+
     fn ahead(&self, lane: &Lane, before: (Rank, TaskId), most: u32) -> Result<u32, StoreError> {
         let state = self.state();
         let ready = state.ready.get(lane).map_or(0, |ready| ready.range(..before).take(most as usize).count());

@@ -96,6 +96,20 @@ pub(super) fn children(conn: &Connection, tenant: TenantId, run: RunId, most: u3
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Returns those of the newest tasks that are of a tenant and succeeded. The inner limit bounds the work, whatever
+/// share of the tasks the tenant has.
+pub(super) fn newest_successes(
+    conn: &Connection,
+    names: &mut Names,
+    tenant: TenantId,
+    before: Option<TaskId>,
+    looked_at: u32,
+) -> Sql<Vec<Task>> {
+    let rest = "WHERE id IN (SELECT id FROM (SELECT id, tenant, state FROM task WHERE id < ?1 ORDER BY id DESC LIMIT ?2) \
+                WHERE tenant = ?3 AND state = 10) ORDER BY id DESC";
+    select(conn, names, rest, (before.map_or(i64::MAX, |task| task.0), looked_at, tenant.0))
+}
+
 /// Counts the ready tasks of a lane before a position, at most `most`.
 pub(super) fn ahead(
     conn: &Connection,

@@ -252,6 +252,15 @@ impl ProgressReader for SqliteReader {
         self.pool.query(|conn, _| progress::attention(conn, tenant, most))
     }
 
+    fn newest_successes(
+        &self,
+        tenant: TenantId,
+        before: Option<TaskId>,
+        looked_at: u32,
+    ) -> Result<Vec<Task>, StoreError> {
+        self.pool.query(|conn, names| progress::newest_successes(conn, names, tenant, before, looked_at))
+    }
+
     fn ahead(&self, lane: &Lane, before: (Rank, TaskId), most: u32) -> Result<u32, StoreError> {
         self.pool.query(|conn, names| progress::ahead(conn, names, lane, before, most))
     }
