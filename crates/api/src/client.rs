@@ -5,7 +5,11 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{client_error::ClientError, stream::EventStream};
+use crate::{
+    client_error::ClientError,
+    line_stream::{self, LineSender, LineStream, NotOpened},
+    stream::EventStream,
+};
 
 /// Time limit of a request: longer than the longest poll.
 const LONGEST: Duration = Duration::from_secs(90);
@@ -49,6 +53,14 @@ impl Client {
         let base = base.trim_end_matches('/').to_owned();
         let http = http.map_err(|error| unreachable(&base, &error))?;
         Ok(Client { http, base, token: token.to_owned() })
+    }
+
+    /// Makes a client of the same server that shares no connections with this one, for a runtime of its own.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn apart(&self) -> Result<Client, ClientError> {
+        Client::new(&self.base, &self.token)
     }
 
     /// Returns the address of the server.
@@ -159,6 +171,38 @@ impl Client {
         Ok(EventStream::new(answer, &self.base))
     }
 
+    /// Opens a stream of lines: sends one object, and reads the answer as it comes.
+    ///
+    /// # Errors
+    /// When the server, or something on the way to it, refuses the stream.
+    pub async fn lines(&self, path: &str, first: &impl Serialize) -> Result<LineStream, NotOpened> {
+        let request = self.request(Method::POST, path).timeout(FOLLOW).json(first);
+        self.open(request).await
+    }
+
+    /// Opens a stream of lines in both directions. The body of the request begins with `first`, and stays open until the
+    /// sender or the stream is dropped.
+    ///
+    /// # Errors
+    /// As [`Client::lines`].
+    pub async fn duplex(&self, path: &str, first: &impl Serialize) -> Result<(LineStream, LineSender), NotOpened> {
+        let (sender, body) = line_stream::body();
+        sender.send(first).map_err(|message| NotOpened::of(unusable(&self.base, message)))?;
+        let request = self.request(Method::POST, path).timeout(FOLLOW).header("content-type", "application/x-ndjson");
+        Ok((self.open(request.body(body)).await?, sender))
+    }
+
+    async fn open(&self, request: reqwest::RequestBuilder) -> Result<LineStream, NotOpened> {
+        let failed = |error: reqwest::Error| NotOpened::of(unreachable(&self.base, &error));
+        let answer = request.send().await.map_err(failed)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(LineStream::new(answer, &self.base));
+        }
+        let body = answer.bytes().await.map_err(failed)?;
+        Err(NotOpened { status: Some(status.as_u16()), error: refused(&self.base, status, &body) })
+    }
+
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
     }
@@ -184,6 +228,10 @@ fn refused(base: &str, status: StatusCode, body: &[u8]) -> ClientError {
         Ok(problem) => ClientError::Refused(Box::new(problem)),
         Err(_) => ClientError::Unreachable { address: base.to_owned(), message: format!("answered {status}") },
     }
+}
+
+fn unusable(base: &str, message: String) -> ClientError {
+    ClientError::Unreachable { address: base.to_owned(), message }
 }
 
 fn unreachable(base: &str, error: &reqwest::Error) -> ClientError {

@@ -21,6 +21,8 @@ mod host;
 mod host_stream;
 mod inspection;
 mod interface;
+#[cfg(feature = "client")]
+mod line_stream;
 mod live;
 mod live_frame;
 mod money;
@@ -72,6 +74,8 @@ pub use host::{
 pub use host_stream::{Frame, FrameAnswer, FrameLine, HostLine, OpenHostStream, StreamEnd};
 pub use inspection::{ConfigReport, DoctorCheck, DoctorReport, DoctorState, Setting};
 pub use interface::{Api, Asked};
+#[cfg(feature = "client")]
+pub use line_stream::{LineSender, LineStream, NotOpened};
 pub use live::LiveEvent;
 pub use live_frame::{
     BudgetDelta, CallDelta, GateDelta, LiveFrame, LiveRates, LiveRequest, LiveStats, RefusedTopic, RunDelta, TaskDelta,

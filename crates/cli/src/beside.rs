@@ -105,7 +105,8 @@ fn arguments(app: &App, args: &Args, queue: &str, slots: u32) -> Vec<OsString> {
     if let Some(data) = &app.global.data {
         all.extend(["--data".into(), data.clone().into_os_string()]);
     }
-    for (given, flag) in [(app.global.quiet, "--quiet"), (app.global.no_color, "--no-color")] {
+    let flags = [(args.long_poll, "--long-poll"), (app.global.quiet, "--quiet"), (app.global.no_color, "--no-color")];
+    for (given, flag) in flags {
         if given {
             all.push(flag.into());
         }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kapelle_api::ClaimedTask;
 use kapelle_core::{
     Category, DurationMs, TaskError, TenantId,
-    worker::{CancelFlag, FileSource, NoFiles, NoText, Output, TaskContext},
+    worker::{CancelFlag, FileSource, NoFiles, NoText, Output, ProgressFn, TaskContext},
 };
 
 use crate::{file_cache::FileCache, worker_set::Member};
@@ -19,6 +19,7 @@ pub(crate) async fn attempt(
     task: ClaimedTask,
     cancel: CancelFlag,
     files: Option<FileCache>,
+    progress: ProgressFn,
 ) -> Result<Output, TaskError> {
     let invalid = |error: serde_json::Error| TaskError::new(Category::InvalidInput, format!("the input: {error}"));
     let input = serde_json::from_str(task.input.get()).map_err(invalid)?;
@@ -34,7 +35,7 @@ pub(crate) async fn attempt(
         last_attempt: task.last_attempt,
         timeout: Some(DurationMs(task.timeout_ms)),
         cancel: cancel.clone(),
-        progress: Arc::new(|_, _| ()),
+        progress,
         text: Arc::new(NoText),
         files: source,
     };

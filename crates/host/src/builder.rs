@@ -8,7 +8,7 @@ use kapelle_gateway::Gateway;
 use kapelle_workers::Catalogue;
 
 use crate::{
-    attempt_tokens::AttemptTokens, error::HostError, event::HostEvent, file_cache::FileCache, host::Host,
+    attempt_tokens::AttemptTokens, error::HostError, event::HostEvent, feed::Way, file_cache::FileCache, host::Host,
     registration::Registration, worker_set::WorkerSet,
 };
 
@@ -27,6 +27,7 @@ pub struct HostBuilder {
     labels: BTreeMap<String, String>,
     only: Vec<String>,
     files: Option<FileCache>,
+    long_poll: bool,
     listener: Listener,
     workers: Arc<WorkerSet>,
     tokens: Arc<AttemptTokens>,
@@ -41,6 +42,7 @@ impl HostBuilder {
             labels: BTreeMap::new(),
             only: Vec::new(),
             files: None,
+            long_poll: false,
             listener: Arc::new(|_| ()),
             workers: Arc::default(),
             tokens: Arc::new(AttemptTokens::of(client.base())),
@@ -91,6 +93,13 @@ impl HostBuilder {
         self
     }
 
+    /// Claims tasks by long polls even where the server could push them.
+    #[must_use]
+    pub fn long_poll(mut self, long_poll: bool) -> HostBuilder {
+        self.long_poll = long_poll;
+        self
+    }
+
     /// Sets the listener for events. It must be quick.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(&HostEvent) + Send + Sync + 'static) -> HostBuilder {
@@ -133,7 +142,7 @@ impl HostBuilder {
     /// Makes the host, with the workers that there are now.
     ///
     /// # Errors
-    /// [`HostError::NoWorkers`].
+    /// [`HostError::NoWorkers`], or that the system provides no connections.
     pub fn build(self) -> Result<Host, HostError> {
         let mut specs = self.workers.specs();
         specs.retain(|spec| self.only.is_empty() || self.only.iter().any(|name| name == spec.name.as_str()));
@@ -150,7 +159,8 @@ impl HostBuilder {
             // The server leaves out workers that the key may not serve, and reports them.
             partial: true,
         };
-        let registration = Registration::new(self.client, register, self.listener);
-        Ok(Host::new(registration, self.workers, self.tokens, self.files))
+        let registration = Registration::new(self.client, register, self.listener)?;
+        let first = if self.long_poll { Way::Poll } else { Way::Duplex };
+        Ok(Host::new(registration, self.workers, self.tokens, self.files, first))
     }
 }

@@ -12,6 +12,9 @@ pub enum HostError {
     /// The address of the server's gateway cannot be used.
     #[error("{0}")]
     Gateway(String),
+    /// The system provides no thread for the heartbeats.
+    #[error("the thread of the heartbeats: {0}")]
+    Heart(std::io::Error),
     /// The server refused the host.
     #[error(transparent)]
     Client(#[from] ClientError),

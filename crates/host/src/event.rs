@@ -21,6 +21,11 @@ pub enum HostEvent {
         /// The number of tasks that it works on at once.
         slots: u32,
     },
+    /// The server, or something on the way to it, lets no stream through, so the host claims tasks by long polls.
+    Polling {
+        /// Status that refused the stream, or the time in which nothing came.
+        why: String,
+    },
     /// The key may not serve these workers.
     LeftOut { workers: Vec<String> },
     /// A claimed task is for a worker that the host does not have, and was released.
@@ -54,6 +59,7 @@ impl fmt::Display for HostEvent {
         match self {
             HostEvent::WaitingForServer { error } => write!(f, "waiting for the server: {error}"),
             HostEvent::Working { id, server, slots } => write!(f, "{id} works for {server} with {slots} slots"),
+            HostEvent::Polling { why } => write!(f, "polling for tasks, since they cannot be pushed: {why}"),
             HostEvent::LeftOut { workers } => {
                 let names = workers.join(", ");
                 write!(f, "the key may not serve these workers, which the server runs itself: {names}")

@@ -3,8 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use kapelle_api::{self as api, Client, ClientError};
-use kapelle_core::{Category, TaskError, worker::CancelFlag};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use kapelle_core::{
+    Category, TaskError,
+    worker::{CancelFlag, ProgressFn},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
 
 use crate::{
     attempt::attempt,
@@ -12,17 +18,22 @@ use crate::{
     builder::HostBuilder,
     error::HostError,
     event::HostEvent,
+    feed::{Feed, Slot, Unheard, Way},
     file_cache::FileCache,
-    registration::{RETRY, Registration},
-    reports::{self, REPORTS_MAX},
+    heart::Heart,
+    registration::{Registration, pause},
+    reports::{self, REPORTS_MAX, Reporter},
     running::Running,
     worker_set::{Member, WorkerSet},
 };
 
 /// Time that a claim waits for work, in milliseconds.
 const WAIT_MS: u64 = 20_000;
-/// The longest time between two heartbeats.
-const HEARTBEAT_MAX_MS: u64 = 2_000;
+/// A stream that ended within this time is opened again after a rest.
+const SHORT: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_millis(200);
+/// Time for the last reports, after the second request to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The latest request to a host: work, drain or release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +43,14 @@ enum Wish {
     Release,
 }
 
-/// A worker host: claims tasks of a server, runs its workers on them, and reports.
+/// A worker host: takes tasks of a server, runs its workers on them, and reports.
 pub struct Host {
     registration: Arc<Registration>,
     workers: Arc<WorkerSet>,
     tokens: Arc<AttemptTokens>,
-    slots: Arc<Semaphore>,
+    feed: Arc<Feed>,
+    /// The transport that is tried first.
+    first: Way,
     files: Option<FileCache>,
     running: Arc<Running>,
     wish: watch::Sender<Wish>,
@@ -67,10 +80,20 @@ impl Host {
         workers: Arc<WorkerSet>,
         tokens: Arc<AttemptTokens>,
         files: Option<FileCache>,
+        first: Way,
     ) -> Host {
-        let slots = Arc::new(Semaphore::new(registration.register.slots as usize));
+        let feed = Arc::new(Feed::new(registration.register.slots));
         let (wish, _) = watch::channel(Wish::Work);
-        Host { registration: Arc::new(registration), workers, tokens, slots, files, running: Arc::default(), wish }
+        Host {
+            registration: Arc::new(registration),
+            workers,
+            tokens,
+            feed,
+            first,
+            files,
+            running: Arc::default(),
+            wish,
+        }
     }
 
     /// Returns a handle that ends the host.
@@ -90,31 +113,34 @@ impl Host {
         };
         self.tell_registered(&registered);
         let (reports, queue) = mpsc::channel(4 * REPORTS_MAX);
-        let reporting = tokio::spawn(reports::send(Arc::clone(&self.registration), queue));
-        let every = Duration::from_millis(registered.heartbeat_ms.clamp(100, HEARTBEAT_MAX_MS));
-        let beat = reports::heartbeat(Arc::clone(&self.registration), Arc::clone(&self.running), every);
-        let beating = tokio::spawn(beat);
-        loop {
-            let claimed = tokio::select! {
-                claimed = self.claim() => claimed,
-                () = self.wished(Wish::Drain) => break,
-            };
-            match claimed {
-                Ok((tasks, permits)) => self.begin(tasks, permits, &reports).await,
-                Err(error) if error.is_temporary() => tokio::time::sleep(RETRY).await,
-                Err(error) => return Err(error.into()),
-            }
+        let (registration, running) = (Arc::clone(&self.registration), Arc::clone(&self.running));
+        let heart = Heart::start(Arc::clone(&registration), Arc::clone(&running), registered.heartbeat_ms);
+        let heart = heart.map_err(HostError::Heart)?;
+        let reporter = Reporter { registration, feed: Arc::clone(&self.feed), running };
+        let reporting = tokio::spawn(reporter.work(queue));
+        tokio::select! {
+            failed = self.take(&reports) => return failed,
+            () = self.wished(Wish::Drain) => {}
         }
         (self.registration.listener)(&HostEvent::Draining);
         tokio::select! {
-            _ = self.slots.acquire_many(self.registration.register.slots) => {}
+            () = self.feed.until_free(self.registration.register.slots) => {}
             () = self.wished(Wish::Release) => self.release_all(&reports).await,
         }
         drop(reports);
-        let _ = reporting.await;
-        beating.abort();
+        tokio::select! {
+            _ = reporting => {}
+            () = self.hurried() => {}
+        }
+        drop(heart);
         self.registration.leave().await;
         Ok(())
+    }
+
+    /// Waits until the host was asked twice to end, and for a little more.
+    async fn hurried(&self) {
+        self.wished(Wish::Release).await;
+        sleep(LAST_WORDS).await;
     }
 
     /// Waits until the host is asked for this, or for more.
@@ -132,59 +158,94 @@ impl Host {
         }
     }
 
-    /// Claims tasks for the slots that are free, and returns them with their slots.
-    async fn claim(&self) -> Result<(Vec<api::ClaimedTask>, Vec<OwnedSemaphorePermit>), ClientError> {
-        let mut permits = Vec::new();
-        let slots = || Arc::clone(&self.slots);
-        permits.extend(slots().acquire_owned().await.ok());
-        while let Ok(permit) = slots().try_acquire_owned() {
-            permits.push(permit);
+    /// Takes tasks until the server refuses the host. Polls where no stream gets through.
+    async fn take(&self, reports: &mpsc::Sender<api::Report>) -> Result<(), HostError> {
+        let (mut way, mut host) = (self.first, String::new());
+        let (mut failures, mut late_before) = (0, false);
+        loop {
+            let registered = self.registration.current(None).await?;
+            if std::mem::replace(&mut host, registered.id) != host {
+                // A server that was restarted may be another version.
+                way = self.first;
+            }
+            let taken = match way {
+                Way::Poll => self.poll(reports).await.map_err(Unheard::Client),
+                Way::Duplex | Way::Stream => self.hear(way, &host, reports).await,
+            };
+            match taken {
+                Ok(()) => (failures, late_before) = (0, false),
+                Err(Unheard::NoStream { .. }) if way == Way::Duplex => way = Way::Stream,
+                Err(Unheard::NoStream { late, why }) => {
+                    // A busy server may be late once.
+                    if !late || std::mem::replace(&mut late_before, true) {
+                        (self.registration.listener)(&HostEvent::Polling { why });
+                        way = Way::Poll;
+                    }
+                }
+                Err(Unheard::Gone) => drop(self.registration.current(Some(&host)).await?),
+                Err(Unheard::Client(error)) if error.is_temporary() => {
+                    failures += 1;
+                    if failures == 1 {
+                        (self.registration.listener)(&HostEvent::WaitingForServer { error: error.to_string() });
+                    }
+                    sleep(pause(failures)).await;
+                }
+                Err(Unheard::Client(error)) => return Err(error.into()),
+            }
         }
-        let most = u32::try_from(permits.len()).unwrap_or(1).clamp(1, 1_000);
-        let claim = api::Claim { max_tasks: most, wait_ms: WAIT_MS };
-        let claimed: api::Claimed = self.registration.ask("claim", &claim).await?;
-        Ok((claimed.tasks, permits))
     }
 
-    async fn begin(
-        &self,
-        tasks: Vec<api::ClaimedTask>,
-        permits: Vec<OwnedSemaphorePermit>,
-        reports: &mpsc::Sender<api::Report>,
-    ) {
-        if tasks.is_empty() {
-            return;
+    /// Takes what the server pushes, until the stream ends.
+    async fn hear(&self, way: Way, host: &str, reports: &mpsc::Sender<api::Report>) -> Result<(), Unheard> {
+        let begun = Instant::now();
+        let mut hearing = self.feed.open(way, &self.registration.client, host).await?;
+        while let Some((tasks, cancel)) = hearing.next().await {
+            self.begin(tasks, reports).await;
+            for token in cancel {
+                self.running.stop(&token);
+            }
         }
-        let lease_tokens = tasks.iter().map(|task| task.lease_token.clone()).collect();
-        // Without it the server would give the tasks to another host; an acknowledgement that fails is its own to
-        // judge.
-        let _ = self.registration.ask::<serde_json::Value>("ack", &api::Ack { lease_tokens }).await;
-        for (task, permit) in tasks.into_iter().zip(permits) {
-            match self.workers.member(&task.worker) {
-                Some(member) => self.start(member, task, permit, reports.clone()),
-                None => {
+        drop(hearing);
+        if begun.elapsed() < SHORT {
+            sleep(REST).await;
+        }
+        Ok(())
+    }
+
+    /// Claims once, as soon as a slot is free.
+    async fn poll(&self, reports: &mpsc::Sender<api::Report>) -> Result<(), ClientError> {
+        self.feed.until_free(1).await;
+        let claim = api::Claim { max_tasks: self.feed.free().clamp(1, 1_000), wait_ms: WAIT_MS };
+        let claimed: api::Claimed = self.registration.ask("claim", &claim).await?;
+        self.begin(claimed.tasks, reports).await;
+        Ok(())
+    }
+
+    /// Begins attempts. Their first heartbeat tells the server that they have arrived, unless a report comes before.
+    async fn begin(&self, tasks: Vec<api::ClaimedTask>, reports: &mpsc::Sender<api::Report>) {
+        for task in tasks {
+            match (self.feed.slot(), self.workers.member(&task.worker)) {
+                (Some(slot), Some(member)) => self.start(member, task, slot, reports.clone()),
+                (None, _) => drop(reports.send(reports::release(task.lease_token)).await),
+                (Some(slot), None) => {
                     let (of, worker) = (task.id, task.worker);
                     (self.registration.listener)(&HostEvent::NoSuchWorker { task: of, worker });
-                    let _ = reports.send(reports::release(task.lease_token)).await;
+                    report(reports, slot, reports::release(task.lease_token)).await;
                 }
             }
         }
     }
 
     /// Starts an attempt, and reports its end.
-    fn start(
-        &self,
-        member: Member,
-        task: api::ClaimedTask,
-        permit: OwnedSemaphorePermit,
-        reports: mpsc::Sender<api::Report>,
-    ) {
+    fn start(&self, member: Member, task: api::ClaimedTask, slot: Slot, reports: mpsc::Sender<api::Report>) {
         let (token, cancel) = (task.lease_token.clone(), CancelFlag::default());
-        let (running, tokens) = (Arc::clone(&self.running), Arc::clone(&self.tokens));
+        let (running, tokens, feed) = (Arc::clone(&self.running), Arc::clone(&self.tokens), Arc::clone(&self.feed));
         let (id, number) = (task.id.clone(), task.attempt);
-        running.begin(&token, cancel.clone());
+        running.begin(&token, cancel.clone(), Instant::now());
         tokens.keep(&task);
-        let work = tokio::spawn(attempt(member, task, cancel, self.files.clone()));
+        let (told, of) = (Arc::clone(&running), token.clone());
+        let progress: ProgressFn = Arc::new(move |share, message| told.progress(&of, share, message));
+        let work = tokio::spawn(attempt(member, task, cancel, self.files.clone(), progress));
         running.started(&token, work.abort_handle());
         tokio::spawn(async move {
             let ended = work.await;
@@ -194,9 +255,11 @@ impl Host {
                 let result = ended.unwrap_or_else(|error| {
                     Err(TaskError::new(Category::Crashed, format!("the worker panicked: {error}")))
                 });
-                let _ = reports.send(reports::report_of(token, result)).await;
+                report(&reports, slot, reports::report_of(token, result)).await;
+            } else {
+                drop(slot);
+                feed.wake();
             }
-            drop(permit);
         });
     }
 
@@ -206,5 +269,25 @@ impl Host {
                 let _ = reports.send(reports::release(token)).await;
             }
         }
+    }
+}
+
+/// Queues a report and frees its slot, so that one frame tells both.
+async fn report(reports: &mpsc::Sender<api::Report>, slot: Slot, report: api::Report) {
+    let place = reports.reserve().await;
+    drop(slot);
+    if let Ok(place) = place {
+        place.send(report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_can_be_spawned() {
+        fn spawned<T: Send + 'static>(_work: fn(Host) -> T) {}
+        spawned(|host| host.run());
     }
 }

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! - [`Host`] claims, and [`HostHandle`] ends it: attempts under way are finished, or released when asked twice.
+//! - [`Host`] takes what the server pushes on a stream, or claims by long polls where none gets through, and [`HostHandle`] ends it: attempts under way are finished, or released when asked twice.
 //! - [`WorkerSet`] holds the workers; scripts come and go while the host runs (feature `scripts`).
 //! - [`AttemptTokens`] holds the gateway tokens that came with the tasks, for prompt workers and scripts.
 
@@ -24,7 +24,9 @@ mod attempt_tokens;
 mod builder;
 mod error;
 mod event;
+mod feed;
 mod file_cache;
+mod heart;
 mod host;
 mod registration;
 mod reports;

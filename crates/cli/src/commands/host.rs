@@ -44,6 +44,9 @@ pub struct Args {
     /// processes with them
     #[arg(long, value_name = "LABEL")]
     pub label: Vec<String>,
+    /// Claim tasks by long polls, even where the server can push them on a stream
+    #[arg(long)]
+    pub long_poll: bool,
 }
 
 /// Runs the verb. The key is read from `KAPELLE_TOKEN`, or from the folder's own token: never from the command line,
@@ -69,7 +72,7 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
     app.warn_problems(&known.problems);
     let server = client.base().to_owned();
     let out = app.out;
-    let host = Host::builder(client).name(&args.name).slots(args.slots.unwrap_or(SLOTS));
+    let host = Host::builder(client).name(&args.name).slots(args.slots.unwrap_or(SLOTS)).long_poll(args.long_poll);
     let host = host.files(&app.prepare_data()?.join("host-files")).on_event(move |event| {
         if event.is_warning() { out.warn(&event.to_string()) } else { out.note(&event.to_string()) }
     });

@@ -45,6 +45,7 @@ fn episode(rounds: u64, chance: &mut Rng, figures: &mut Figures) {
         Host::start(&place, Kind::Node, "node", "plain"),
         Host::start(&place, Kind::Python, "second", "plain"),
         Host::start(&place, Kind::Kapelle, "kapelle", "far"),
+        Host::start(&place, Kind::Polling, "polling", "far"),
     ];
     let stop = AtomicBool::new(false);
     let mut history = History::default();

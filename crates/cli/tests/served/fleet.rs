@@ -21,8 +21,16 @@ const SLOTS: &str = "8";
 pub enum Kind {
     Python,
     Node,
-    /// `kapelle host`, with the worker `far`.
+    /// `kapelle host` on the stream, with the worker `far`.
     Kapelle,
+    /// `kapelle host` on the long poll, with the worker `far`.
+    Polling,
+}
+
+impl Kind {
+    fn is_kapelle(self) -> bool {
+        matches!(self, Kind::Kapelle | Kind::Polling)
+    }
 }
 
 /// A host.
@@ -41,7 +49,7 @@ impl Host {
         let log = place.path(&format!("{name}.ndjson"));
         let child = spawn(place, kind, name, workers, &log);
         let said = || fs::read_to_string(place.path(&format!("{name}.log"))).unwrap_or_default();
-        while kind == Kind::Kapelle && !said().contains("works for") {
+        while kind.is_kapelle() && !said().contains("works for") {
             pause(5);
         }
         Host { kind, name: name.to_owned(), workers: workers.to_owned(), log, child }
@@ -116,7 +124,7 @@ fn spawn(place: &Place, kind: Kind, name: &str, workers: &str, log: &Path) -> Ch
     let mut command = match kind {
         Kind::Python => program("python3"),
         Kind::Node => program("node"),
-        Kind::Kapelle => {
+        Kind::Kapelle | Kind::Polling => {
             let project = place.path("far");
             fs::create_dir_all(project.join("workers")).unwrap();
             let worker = "kind: prompt\nname: far\noffline: keywords\nprompt: '{{ text }}'\n";
@@ -127,9 +135,10 @@ fn spawn(place: &Place, kind: Kind, name: &str, workers: &str, log: &Path) -> Ch
     match kind {
         Kind::Python => command.arg(plain("host.py")),
         Kind::Node => command.arg(plain("host.mjs")),
-        Kind::Kapelle => {
+        Kind::Kapelle | Kind::Polling => {
             let server = format!("http://{}", place.address);
-            command.args(["host", "--server", &server, "--worker", workers, "--slots", SLOTS, "--name", name])
+            command.args(["host", "--server", &server, "--worker", workers, "--slots", SLOTS, "--name", name]);
+            command.args((kind == Kind::Polling).then_some("--long-poll"))
         }
     };
     command.env("HOST_SERVER", place.address.to_string()).env("HOST_TOKEN", &*place.token());
@@ -137,7 +146,7 @@ fn spawn(place: &Place, kind: Kind, name: &str, workers: &str, log: &Path) -> Ch
     command.env("HOST_NAME", name).env("HOST_WORKERS", workers).env("HOST_SLOTS", SLOTS).env("HOST_LOG", log);
     let errors = fs::File::options().create(true).append(true).open(place.path(&format!("{name}.log"))).unwrap();
     command.stdin(Stdio::null());
-    if kind == Kind::Kapelle {
+    if kind.is_kapelle() {
         return command.stdout(Stdio::null()).stderr(errors).spawn().unwrap();
     }
     let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();

@@ -23,18 +23,18 @@ use crate::{
     place::{Place, Setup},
 };
 
-const HOUR_MS: i64 = 3_600_000;
-const DECADE_MS: i64 = 10 * 365 * 24 * HOUR_MS;
+pub const HOUR_MS: i64 = 3_600_000;
+pub const DECADE_MS: i64 = 10 * 365 * 24 * HOUR_MS;
 
 /// A clock whose wall time a test moves, as a person or a time server does. The monotonic time goes on.
 #[derive(Default)]
-struct MovedClock {
+pub struct MovedClock {
     machine: SystemClock,
     moved_ms: AtomicI64,
 }
 
 impl MovedClock {
-    fn set(&self, ms: i64) {
+    pub fn set(&self, ms: i64) {
         self.moved_ms.store(ms, Ordering::SeqCst);
     }
 }
@@ -49,7 +49,7 @@ impl Clock for MovedClock {
     }
 }
 
-async fn place_with(clock: &Arc<MovedClock>, limits: Limits) -> Place {
+pub async fn place_with(clock: &Arc<MovedClock>, limits: Limits) -> Place {
     Place::set_up(Setup { limits, clock: Some(Arc::clone(clock) as _), ..Setup::default() }).await
 }
 
