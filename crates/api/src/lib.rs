@@ -84,7 +84,7 @@ pub use live_frame::{
 pub use money::{
     Budget, BudgetList, BudgetReset, CallPage, Cost, CostOfPeriod, CostReport, ModelCall, ResetBudget, SetBudget,
 };
-pub use problem::{Problem, code};
+pub use problem::{ItemProblem, Problem, code};
 pub use query::{
     AuditQuery, CallQuery, CostQuery, DeadQuery, DiffQuery, ItemQuery, JournalQuery, LogQuery, Paging, RunQuery,
     StepQuery, TaskQuery,

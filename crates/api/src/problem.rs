@@ -20,6 +20,27 @@ pub struct Problem {
     /// The invalid field of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The wrong items of a batch: the first 20, by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ItemProblem>,
+    /// Number of wrong items of a batch. The check ends with the 1,000th.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors_total: Option<u64>,
+}
+
+/// A wrong item of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ItemProblem {
+    /// Its place in the batch; the first is 0.
+    pub index: u64,
+    /// The machine-readable code, as of a single request.
+    pub code: String,
+    /// The problem, and what to do.
+    pub detail: String,
+    /// The invalid field of the item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// The codes of problems. A code never changes its meaning.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kapelle_api::{Problem, code};
+use kapelle_api::{ItemProblem, Problem, code};
 use kapelle_core::task::Rejection;
 use kapelle_engine::EngineError;
 use kapelle_store::StoreError;
@@ -22,12 +22,16 @@ pub struct AppError {
     pub next: Option<&'static str>,
     /// Seconds after which the same request may succeed.
     pub retry_after: Option<u32>,
+    /// The first wrong items of a batch, and the number of all.
+    pub items: Vec<ItemProblem>,
+    pub items_total: u64,
 }
 
 impl AppError {
     /// Makes a refusal with that code.
     pub fn new(code: &'static str, message: impl Into<String>) -> AppError {
-        AppError { code, field: None, message: message.into(), next: None, retry_after: None }
+        let message = message.into();
+        AppError { code, field: None, message, next: None, retry_after: None, items: Vec::new(), items_total: 0 }
     }
 
     /// Refuses an impossible value of a field.
@@ -129,6 +133,8 @@ impl AppError {
             detail: self.to_string(),
             code: self.code.to_owned(),
             field: self.field.clone(),
+            errors: self.items.clone(),
+            errors_total: (self.items_total > 0).then_some(self.items_total),
         }
     }
 

@@ -21,6 +21,7 @@ mod audit_processor;
 mod audit_report;
 mod backup;
 mod backup_manifest;
+mod batch_check;
 mod budget_config;
 mod budgets;
 mod bulk;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::{
     app::App,
     app_error::AppError,
+    batch_check,
     caller::{Caller, Permission},
     cursor, filters, idempotency, submission, to_api,
 };
@@ -22,6 +23,14 @@ const REASON_MAX: usize = 500;
 /// The request kind of idempotency keys of tasks and batches.
 const SUBMIT: &str = "/api/v1/tasks";
 const SUBMIT_BATCH: &str = "/api/v1/tasks/batch";
+
+/// Refuses a batch of no tasks, or of too many.
+fn batch_size(count: usize) -> Result<(), AppError> {
+    if (1..=BATCH_MAX).contains(&count) {
+        return Ok(());
+    }
+    Err(AppError::input("tasks", format!("there are {count}, and 1 to {BATCH_MAX} are possible")))
+}
 
 /// A task that was recorded, and a receiver of its end.
 #[allow(missing_docs, reason = "the names of the fields say it")]
@@ -171,21 +180,28 @@ impl App {
         results: Option<&str>,
     ) -> Result<TaskId, AppError> {
         by.allow(Permission::Submit)?;
-        if given.tasks.is_empty() || given.tasks.len() > BATCH_MAX {
-            let message = format!("there are {}, and 1 to {BATCH_MAX} are possible", given.tasks.len());
-            return Err(AppError::input("tasks", message));
-        }
+        batch_size(given.tasks.len())?;
         self.accepting()?;
         let key = idempotency::key(SUBMIT_BATCH, key, &given)?;
         let tenant = by.tenant;
-        let check = move |app: &App| {
-            let tasks = given.tasks.into_iter().enumerate().map(|(number, task)| {
-                submission::task(app, tenant, task).map_err(|error| error.within(&format!("tasks[{number}]")))
-            });
-            tasks.collect::<Result<Vec<_>, _>>()
-        };
-        let tasks = self.check(tenant, check).await?;
+        let tasks = given.tasks.into_iter().map(Ok);
+        let tasks = self.check(tenant, move |app: &App| batch_check::tasks(app, tenant, tasks)).await?;
         self.recorded(by, tasks, key, results).await
+    }
+
+    /// Refuses a batch of which some tasks cannot be read: names these, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// Always, unless every task is right.
+    pub async fn refuse_batch(
+        self: &Arc<Self>,
+        by: &Caller,
+        given: Vec<Result<api::SubmitTask, AppError>>,
+    ) -> Result<(), AppError> {
+        by.allow(Permission::Submit)?;
+        batch_size(given.len())?;
+        let tenant = by.tenant;
+        self.check(tenant, move |app: &App| batch_check::tasks(app, tenant, given.into_iter()).map(drop)).await
     }
 
     /// Submits many tasks, all or none, in order.

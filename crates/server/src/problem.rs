@@ -22,12 +22,14 @@ pub struct Problem {
     pub retry_after: Option<u32>,
     /// The methods of the path.
     pub allow: Option<String>,
+    /// The first wrong items of a batch, and the number of all.
+    pub items: Option<Box<(Vec<kapelle_api::ItemProblem>, u64)>>,
 }
 
 impl Problem {
     /// Makes a refusal.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), field: None, retry_after: None, allow: None }
+        Problem { status, code, detail: detail.into(), field: None, retry_after: None, allow: None, items: None }
     }
 
     /// Refuses a request that cannot be parsed.
@@ -72,6 +74,7 @@ impl Problem {
 impl Problem {
     /// Returns it as it is sent.
     pub fn body(self) -> kapelle_api::Problem {
+        let (errors, errors_total) = self.items.map(|items| (items.0, Some(items.1))).unwrap_or_default();
         kapelle_api::Problem {
             kind: "about:blank".to_owned(),
             title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -79,6 +82,8 @@ impl Problem {
             detail: self.detail,
             code: self.code.to_owned(),
             field: self.field,
+            errors,
+            errors_total,
         }
     }
 }
@@ -92,6 +97,7 @@ impl From<AppError> for Problem {
             field: error.field,
             retry_after: error.retry_after,
             allow: None,
+            items: (error.items_total > 0).then(|| Box::new((error.items, error.items_total))),
         }
     }
 }

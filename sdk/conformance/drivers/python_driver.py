@@ -87,6 +87,12 @@ def told(error: BaseException) -> dict[str, Any]:
     shown = {"kind": type(error).__name__, "message": str(error)}
     if isinstance(error, kapelle.Problem):
         shown |= {"code": error.code, "status": error.status, "problem": True}
+    if isinstance(error, kapelle.Problem) and error.errors:
+        shown["errors"] = {
+            str(index): {"code": item.code, "detail": item.detail, "field": item.field}
+            for index, item in error.errors.items()
+        }
+        shown["errors_total"] = error.errors_total
     if isinstance(error, (ValueError, TypeError)):
         shown["kind"] = "BadArgument"
     return shown

@@ -44,6 +44,9 @@ const FIELDS = { "tasks.list": "tasks", "dead.list": "tasks", "runs.steps": "tas
 function told(error) {
   const shown = { kind: error.name, message: error.message };
   if (error instanceof Problem) Object.assign(shown, { code: error.code, status: error.status, problem: true });
+  if (error instanceof Problem && error.errors.size) {
+    Object.assign(shown, { errors: Object.fromEntries(error.errors), errors_total: error.errorsTotal });
+  }
   if (error instanceof RangeError || error instanceof TypeError) shown.kind = "BadArgument";
   return shown;
 }

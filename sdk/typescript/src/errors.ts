@@ -41,6 +41,15 @@ export class Unreachable extends KapelleError {}
 /** The task or run had not ended within the time of `wait`. It continues. */
 export class WaitTimeout extends KapelleError {}
 
+/** The fault of one task of a batch. */
+export interface ItemProblem {
+  code: string;
+  /** The fault, and what to do. */
+  detail: string;
+  /** The wrong field of the task. */
+  field?: string;
+}
+
 /** Contents of a refusal (RFC 9457). */
 export interface ProblemBody {
   status: number;
@@ -50,6 +59,10 @@ export interface ProblemBody {
   title?: string;
   /** Milliseconds after which the server allows a retry. */
   retryAfterMs?: number;
+  /** The wrong tasks of a batch by their place in it; at most the first 20. */
+  errors?: ReadonlyMap<number, ItemProblem>;
+  /** Number of wrong tasks of a batch. The server's check ends with the 1,000th. */
+  errorsTotal?: number;
 }
 
 /** The server refused a request. `code` is for programs. */
@@ -59,6 +72,10 @@ export class Problem extends KapelleError {
   readonly detail: string;
   readonly title: string;
   readonly retryAfterMs: number | undefined;
+  /** The wrong tasks of a batch by their place in it; at most the first 20. */
+  readonly errors: ReadonlyMap<number, ItemProblem>;
+  /** Number of wrong tasks of a batch. The server's check ends with the 1,000th. */
+  readonly errorsTotal: number;
 
   constructor(body: ProblemBody) {
     super(`${body.detail} (${body.status} ${body.code})`);
@@ -67,6 +84,8 @@ export class Problem extends KapelleError {
     this.detail = body.detail;
     this.title = body.title ?? "";
     this.retryAfterMs = body.retryAfterMs;
+    this.errors = body.errors ?? new Map();
+    this.errorsTotal = body.errorsTotal ?? this.errors.size;
   }
 }
 

@@ -26,7 +26,7 @@ export {
   NoGateway, NoToken, NotFound, Problem, RunFailed, TaskCancelled, TaskError, TaskFailed, TooLarge, TooMany, Unauthorized,
   Unavailable, UnknownWorker, Unreachable, WaitTimeout,
 } from "./errors.js";
-export type { Category, ProblemBody, TaskErrorOptions } from "./errors.js";
+export type { Category, ItemProblem, ProblemBody, TaskErrorOptions } from "./errors.js";
 export { Host } from "./host.js";
 export type { HostOptions, PerKey, WorkerFunction, WorkerOptions } from "./host.js";
 export { Journal, Page, Run, Task } from "./model.js";

@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 
-import { KapelleError, Problem, Unreachable, problem } from "./errors.js";
+import { type ItemProblem, KapelleError, Problem, Unreachable, problem } from "./errors.js";
 import type { Json } from "./model.js";
 import type { Place } from "./place.js";
 import { type Answer, type Sent, type Stream, type Up, exchange, stream, text } from "./transport.js";
@@ -174,11 +174,13 @@ export function refused(url: string, status: number, headers: Record<string, unk
   const kind = String(headers["content-type"] ?? "");
   if (kind.startsWith("application/problem+json")) {
     try {
-      const { code, detail, title } = JSON.parse(text);
+      const { code, detail, title, errors = [], errors_total: errorsTotal } = JSON.parse(text);
       if (typeof code === "string") {
         const after = String(headers["retry-after"] ?? "");
         const wait = /^\d+$/.test(after) ? { retryAfterMs: Number(after) * 1000 } : {};
-        return problem({ status, code, detail, title, ...wait });
+        const items = errors.map(({ index, ...item }: ItemProblem & { index: number }) => [index, item] as const);
+        const several = items.length ? { errors: new Map<number, ItemProblem>(items), errorsTotal } : {};
+        return problem({ status, code, detail, title, ...wait, ...several });
       }
     } catch {
       // Reported below.

@@ -5,13 +5,15 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use kapelle_api as api;
+use kapelle_app::AppError;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{
-    call::{Call, json, ok},
+    call::{Call, aside, json, ok},
     problem::Problem,
     route::Answer,
-    stream,
+    stream, strict,
 };
 
 /// The longest wait for an end, in milliseconds.
@@ -95,8 +97,36 @@ struct Batch {
 /// `POST /api/v1/tasks/batch`
 pub async fn submit_batch(call: Call) -> Answer {
     let Batch { results } = call.query()?;
-    let made = call.app.submit_batch_to(&call.who, call.json()?, call.key()?, results.as_deref()).await?;
+    let given = match call.json() {
+        Ok(given) => given,
+        Err(unread) => return Err(unreadable(&call, unread).await),
+    };
+    let made = call.app.submit_batch_to(&call.who, given, call.key()?, results.as_deref()).await?;
     json(StatusCode::CREATED, &made)
+}
+
+/// A batch whose tasks are read one by one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBatch {
+    tasks: Vec<Box<RawValue>>,
+}
+
+/// Returns the refusal of a batch that cannot be read: `unread`, unless the fault is in single tasks.
+async fn unreadable(call: &Call, unread: Problem) -> Problem {
+    let Ok(RawBatch { tasks }) = call.json() else { return unread };
+    let read = |task: Box<RawValue>| {
+        strict::read(task.get().as_bytes()).map_err(|error| {
+            let text = error.to_string();
+            // The place is that within the task, which says nothing beside its index.
+            AppError::unprocessable(text.split(" at line ").next().unwrap_or(&text))
+        })
+    };
+    let read = aside(call.body.len(), || tasks.into_iter().map(read).collect());
+    match call.app.refuse_batch(&call.who, read).await {
+        Err(error) => error.into(),
+        Ok(()) => unread,
+    }
 }
 
 /// `GET /api/v1/tasks/{id}`

@@ -75,6 +75,49 @@ async fn a_batch_is_all_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_task_of_a_batch_is_named() {
+    let place = Place::new().await;
+    let ask = async |tasks: Value| place.post("/api/v1/tasks/batch", json!({ "tasks": tasks })).await;
+    let wrong = json!([{ "worker": "echo" }, { "worker": "ecko" }, { "worker": "echo", "priority": 101 },
+        { "worker": "echo", "timeout_ms": 0 }]);
+    let refusal = ask(wrong).await;
+    refusal.refused(422, "unknown_worker", &["tasks[1]: ", "tasks[2]: priority: ", "tasks[3]: timeout_ms: "]);
+    let problem = refusal.json(422);
+    let told: Vec<(&Value, &Value, &Value)> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (&error["index"], &error["code"], &error["field"]))
+        .collect();
+    let invalid = json!("invalid_input");
+    let expected = [
+        (&json!(1), &json!("unknown_worker"), &Value::Null),
+        (&json!(2), &invalid, &json!("priority")),
+        (&json!(3), &invalid, &json!("timeout_ms")),
+    ];
+    assert_eq!(told, expected, "{problem}");
+    assert_eq!(problem["errors_total"], 3);
+
+    // Tasks that cannot be read are named with the others.
+    let refusal = ask(json!([{ "worker": 7 }, { "worker": "echo" }, { "worker": "echo", "prio": 1 },
+        { "worker": "echo", "priority": -101 }]))
+    .await;
+    refusal.refused(422, "invalid_input", &["tasks[0]: ", "expected a string", "tasks[2]: unknown field `prio`"]);
+    let problem = refusal.json(422);
+    assert_eq!(problem["errors_total"], 3, "{problem}");
+    assert!(!problem["errors"][1]["detail"].as_str().unwrap().contains(" line "), "{problem}");
+    let body = json!({ "tasks": [{ "worker": "echo" }], "task": 1 });
+    place.post("/api/v1/tasks/batch", body).await.refused(422, "invalid_input", &["the body: ", "`task`"]);
+
+    // The list is bounded, and so is the check.
+    let problem = ask(vec![json!({ "worker": "none" }); 10_000].into()).await.json(422);
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 20);
+    assert_eq!(problem["errors_total"], 1_000);
+    assert!(problem["detail"].as_str().unwrap().ends_with("and 997 more wrong tasks"), "{}", problem["detail"]);
+    place.get("/api/v1/tasks/task_1").await.refused(404, "not_found", &["task_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_are_paged_without_gaps() {
     let place = Place::new().await;
     let tasks: Vec<Value> = (0..25).map(|_| json!({ "worker": "echo" })).collect();

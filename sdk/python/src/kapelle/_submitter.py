@@ -135,7 +135,8 @@ class Parcel:
 def _alike(error: Exception) -> Exception:
     """Returns an exception of its own for each caller, since raising one changes it."""
     if isinstance(error, Problem):
-        return type(error)(error.status, error.code, error.detail, error.title, error.retry_after)
+        given = (error.status, error.code, error.detail, error.title, error.retry_after)
+        return type(error)(*given, error.errors, error.errors_total)
     return type(error)(str(error)) if isinstance(error, KapelleError) else error
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from ._http import AnswerTimeout, ConnectError, ConnectTimeout, Response, TransportError
-from .errors import KapelleError, Problem, Unreachable, problem
+from .errors import ItemProblem, KapelleError, Problem, Unreachable, problem
 
 T = TypeVar("T")
 
@@ -102,7 +102,12 @@ def refused(url: str, response: Response) -> KapelleError:
             raw = json.loads(response.body)
             after = response.headers.get("retry-after")
             wait = float(after) if after and after.isdigit() else None
-            return problem(response.status, raw["code"], raw["detail"], raw.get("title", ""), wait)
+            items = {
+                item["index"]: ItemProblem(item["code"], item["detail"], item.get("field"))
+                for item in raw.get("errors", ())
+            }
+            title, total = raw.get("title", ""), raw.get("errors_total", len(items))
+            return problem(response.status, raw["code"], raw["detail"], title, wait, items, total)
         except (ValueError, KeyError, TypeError):
             pass
     what = f"{url} answered {response.status}" + (f" with {kind}" if kind else "")

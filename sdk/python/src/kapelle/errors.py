@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ class WaitTimeout(KapelleError, TimeoutError):
     """The task or run had not ended within the time of `wait`. It continues."""
 
 
+@dataclass(frozen=True)
+class ItemProblem:
+    """The fault of one task of a batch."""
+
+    code: str
+    detail: str
+    """The fault, and what to do."""
+    field: str | None = None
+    """The wrong field of the task."""
+
+
 class Problem(KapelleError):
     """The server refused a request (RFC 9457). `code` is for programs and never changes its meaning."""
 
@@ -57,6 +70,8 @@ class Problem(KapelleError):
         detail: str,
         title: str = "",
         retry_after: float | None = None,
+        errors: Mapping[int, ItemProblem] | None = None,
+        errors_total: int = 0,
     ) -> None:
         super().__init__(f"{detail} ({status} {code})")
         self.status = status
@@ -65,6 +80,10 @@ class Problem(KapelleError):
         self.title = title
         self.retry_after = retry_after
         """Seconds after which the server allows a retry."""
+        self.errors: Mapping[int, ItemProblem] = errors or {}
+        """The wrong tasks of a batch by their place in it; at most the first 20."""
+        self.errors_total = errors_total
+        """Number of wrong tasks of a batch. The server's check ends with the 1,000th."""
 
 
 class InvalidRequest(Problem):
@@ -132,9 +151,17 @@ _KINDS: dict[str, type[Problem]] = {
 }
 
 
-def problem(status: int, code: str, detail: str, title: str, retry_after: float | None) -> Problem:
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    title: str,
+    retry_after: float | None,
+    errors: Mapping[int, ItemProblem] | None = None,
+    errors_total: int = 0,
+) -> Problem:
     """Returns the exception of a refusal; unknown codes give a plain `Problem`."""
-    return _KINDS.get(code, Problem)(status, code, detail, title, retry_after)
+    return _KINDS.get(code, Problem)(status, code, detail, title, retry_after, errors, errors_total)
 
 
 class TaskFailed(KapelleError):
