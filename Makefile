@@ -94,9 +94,10 @@ crash-fires: ## 200 rounds of SIGKILL on a server that fires schedules
 crash-hosts: ## 2,000 rounds of SIGKILL on the server under clients and worker hosts; ROUNDS=2000
 	@KAPELLE_HOST_ROUNDS=$(or $(ROUNDS),2000) $(CARGO) test --release --locked -p kapelle-cli --test served -- --nocapture
 
-crash-hosts-sdk: build ## SIGKILL on the server and on hosts of both SDKs under clients; ROUNDS=2000 SEED=1
+crash-hosts-sdk: build ## SIGKILL on the server and on hosts in Python, Node and Rust under clients; ROUNDS=2000 SEED=1
+	@$(CARGO) build --release --locked -p kapelle-host --example crash_host
 	@cd sdk/typescript && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; } && node_modules/.bin/tsc -p tsconfig.json
-	@python3 sdk/conformance/crash/run.py --server $(KAPELLE) --rounds $(or $(ROUNDS),2000) --seed $(or $(SEED),1)
+	@python3 sdk/conformance/crash/run.py --server $(KAPELLE) --rust-host $(dir $(KAPELLE))examples/crash_host --rounds $(or $(ROUNDS),2000) --seed $(or $(SEED),1)
 
 schema: build ## the server against its own description; EXAMPLES=1000 a route, SEED=1
 	@KAPELLE_TEST_REQUIRE=1 EXAMPLES=$(or $(EXAMPLES),1000) SEED=$(or $(SEED),1) LIMIT=7200 ./dev/schema/run.sh

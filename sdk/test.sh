@@ -61,7 +61,11 @@ elif [ -n "$drivers" ]; then
 	"$PYTHON" conformance/run.py --server "$SERVER" --sdk "$drivers" --quiet
 	"$PYTHON" conformance/snippets.py --server "$SERVER" --sdk "$drivers"
 	case $drivers in
-	python*typescript*) "$PYTHON" conformance/crash/run.py --server "$SERVER" --rounds "${KAPELLE_SDK_ROUNDS:-8}" ;;
+	python*typescript*)
+		RUST=${SERVER%/*}/examples/crash_host # `cargo build --release -p kapelle-host --example crash_host`
+		[ -x "$RUST" ] || RUST=
+		"$PYTHON" conformance/crash/run.py --server "$SERVER" --rust-host "$RUST" --rounds "${KAPELLE_SDK_ROUNDS:-8}"
+		;;
 	*) skip "kills under hosts of both SDKs" "it needs both SDKs" ;;
 	esac
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Kills the server and real SDK hosts, in Python and Node, again and again under clients.
+"""Kills the server and real hosts, in Python, Node and Rust, again and again under clients.
 
-    run.py --server ../../../target/release/kapelle --rounds 20 [--seed 1]
+    run.py --server ../../../target/release/kapelle --rounds 20 [--seed 1] [--rust-host ../../../target/release/examples/crash_host]
 
 Afterwards nothing that was acknowledged is lost, and nothing was completed twice. Exits with 1 and the faults otherwise.
 """
@@ -49,7 +49,7 @@ def environment(**more: str) -> dict[str, str]:
 class Place:
     """A folder, its server, and its hosts."""
 
-    def __init__(self, binary: str, chance: random.Random) -> None:
+    def __init__(self, binary: str, rust_host: str, chance: random.Random) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kapelle-crash-"))
         self._binary = binary
         self._logs: IO[bytes] = (self.folder / "log").open("ab")
@@ -59,10 +59,15 @@ class Place:
         self._server: subprocess.Popen[bytes] | None = None
         self._hosts: list[subprocess.Popen[bytes]] = []
         self._chance = chance
+        self._programs = [
+            ("node", ["node", str(HERE / "host.mjs")]),
+            ("python", [sys.executable, str(HERE / "host.py")]),
+            *([("rust", [rust_host])] if rust_host else []),
+        ]
         self._made = 0
         self.start()
         self.token = (self.folder / ".kapelle" / "token").read_text().strip()
-        for _ in range(4):
+        for _ in range(2 * len(self._programs)):
             self._hosts.append(self._host())
 
     @property
@@ -88,14 +93,14 @@ class Place:
         self._server.stdout.close()
 
     def _host(self) -> subprocess.Popen[bytes]:
+        name, program = self._programs[self._made % len(self._programs)]
         self._made += 1
-        program, name = (["node", str(HERE / "host.mjs")], "node") if self._made % 2 else ([sys.executable, str(HERE / "host.py")], "python")
         more = {"KAPELLE_URL": self.url, "KAPELLE_TOKEN": self.token, "PYTHONPATH": str(SDKS / "python" / "src")}
         command = [*program, f"{name}-{self._made}", str(self.folder / "executions")]
         return subprocess.Popen(command, cwd=self.folder, env=environment(**more), stdout=self._logs, stderr=self._logs)
 
     def replace_host(self) -> None:
-        """Kills a host, and starts another of the same kind or the other."""
+        """Kills a host, and starts another, of the next kind."""
         at = self._chance.randrange(len(self._hosts))
         self._hosts[at].kill()
         self._hosts[at].wait()
@@ -219,10 +224,10 @@ def known(place: Place) -> None:
             time.sleep(0.05)
 
 
-def episode(binary: str, rounds: int, chance: random.Random) -> tuple[int, int, int, int]:
+def episode(binary: str, rust_host: str, rounds: int, chance: random.Random) -> tuple[int, int, int, int]:
     """Plays one folder: kills, then calm, then the check. Returns counts of tasks, executions, and kills of hosts and of
     the server, of which a slow machine has less than `rounds`."""
-    place = Place(binary, chance)
+    place = Place(binary, rust_host, chance)
     faults: list[str] = []
     host_kills = kills = 0
     try:
@@ -255,13 +260,15 @@ def episode(binary: str, rounds: int, chance: random.Random) -> tuple[int, int, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", required=True, help="the binary `kapelle`")
+    parser.add_argument("--rust-host", default="", help="the built example `crash_host` of crates/host; none without it")
     parser.add_argument("--rounds", type=int, default=20, help="kills of the server")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     chance = random.Random(given.seed)
     began, left, total = time.monotonic(), given.rounds, [0, 0, 0, 0]
     while left > 0:
-        found = episode(os.path.abspath(given.server), min(left, KILLS_OF_A_FOLDER), chance)
+        rust_host = os.path.abspath(given.rust_host) if given.rust_host else ""
+        found = episode(os.path.abspath(given.server), rust_host, min(left, KILLS_OF_A_FOLDER), chance)
         total = [sum(pair) for pair in zip(total, found)]
         left -= found[-1]
     tasks, executions, host_kills, _ = total
