@@ -1,6 +1,6 @@
 //! The conversion that each operation takes.
 
-use super::{answer, messages, request, stream};
+use super::{answer, messages, pieces::Bridged, request, stream};
 use crate::{
     providers::dialect::{Dialect, Events, Whole},
     wire::{Feature, Features, ModelCall, Operation},
@@ -43,7 +43,7 @@ pub(crate) fn events(call: &ModelCall, dialect: &dyn Dialect) -> Box<dyn Events>
     // A chat request can be made of it: it was, before it was sent.
     let Ok(chat) = chat(call) else { return dialect.events(call) };
     match call.operation {
-        Operation::Messages => Box::new(messages::MessagePieces::new(dialect.events(&chat), call)),
-        _ => Box::new(stream::ResponsePieces::new(dialect.events(&chat), call)),
+        Operation::Messages => Box::new(Bridged::new(dialect.events(&chat), messages::MessagePieces::new(call))),
+        _ => Box::new(Bridged::new(dialect.events(&chat), stream::ResponsePieces::new(call))),
     }
 }

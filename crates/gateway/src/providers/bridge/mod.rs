@@ -7,6 +7,7 @@
 mod answer;
 mod dispatch;
 mod messages;
+mod pieces;
 mod request;
 mod stream;
 pub(crate) mod unrolled;

@@ -2,21 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::answer;
+use super::{answer, pieces::Pieces};
 use crate::{
     providers::{
-        dialect::{Broken, Events, Seen, Step},
-        pieces::{Added, Gathered, chunks},
+        dialect::Seen,
+        pieces::{Added, Gathered},
     },
-    wire::{
-        ModelCall,
-        sse::{Event, frame},
-    },
+    wire::{ModelCall, sse::frame},
 };
 
-/// Reads a chat stream with the reader of its own format and writes the events of a response.
+/// Writes the pieces of a chat stream as the events of a response.
 pub(crate) struct ResponsePieces {
-    inner: Box<dyn Events>,
     call: ModelCall,
     gathered: Gathered,
     written: Written,
@@ -40,34 +36,36 @@ enum Open {
 }
 
 impl ResponsePieces {
-    pub(crate) fn new(inner: Box<dyn Events>, call: &ModelCall) -> ResponsePieces {
-        ResponsePieces { inner, call: call.clone(), gathered: Gathered::default(), written: Written::default() }
+    pub(crate) fn new(call: &ModelCall) -> ResponsePieces {
+        ResponsePieces { call: call.clone(), gathered: Gathered::default(), written: Written::default() }
     }
+}
 
-    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        for chunk in chunks(bytes) {
-            if self.written.head.is_null() {
-                self.written.head = chunk.clone();
-                let response = answer::frame(&self.call, &chunk);
-                for kind in ["response.created", "response.in_progress"] {
-                    self.written.event(kind, json!({ "response": response }), out);
-                }
+impl Pieces for ResponsePieces {
+    fn piece(&mut self, chunk: &Value, out: &mut Vec<u8>) -> Result<(), String> {
+        if self.written.head.is_null() {
+            self.written.head = chunk.clone();
+            let response = answer::frame(&self.call, chunk);
+            for kind in ["response.created", "response.in_progress"] {
+                self.written.event(kind, json!({ "response": response }), out);
             }
-            let written = &mut self.written;
-            self.gathered.take(&chunk, |so_far, added| written.add(so_far, added, out))?;
         }
-        Ok(())
+        let written = &mut self.written;
+        self.gathered.take(chunk, |so_far, added| written.add(so_far, added, out))
     }
 
-    /// Writes the events that end the response. Returns the last event apart.
-    fn end(&mut self, out: &mut Vec<u8>) -> Vec<u8> {
+    fn end(&mut self, seen: &Seen, out: &mut Vec<u8>) -> Vec<u8> {
         self.written.close(&self.gathered, out);
-        let usage = self.inner.seen().usage;
+        let usage = seen.usage;
         let response = answer::response(&self.call, &self.gathered.completion(usage.as_ref()), usage.as_ref());
         let kind = if response["status"] == "incomplete" { "response.incomplete" } else { "response.completed" };
         let mut last = Vec::new();
         self.written.event(kind, json!({ "response": response }), &mut last);
         last
+    }
+
+    fn comment(&mut self, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 
@@ -162,32 +160,4 @@ fn call(id: &str, so_far: &Gathered, number: usize, standing: (&str, &str)) -> V
     let known = so_far.calls.get(number);
     let (call, name) = known.map_or((Value::Null, Value::Null), |call| (json!(call.id), json!(call.name)));
     answer::function_call(id, number, standing, &call, &name)
-}
-
-impl Events for ResponsePieces {
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken> {
-        let mut chat = Vec::new();
-        let step = self.inner.event(event, &mut chat)?;
-        self.take(&chat, out).map_err(Broken::garbled)?;
-        match step {
-            Step::More => Ok(Step::More),
-            Step::Last(last) => {
-                self.take(&last, out).map_err(Broken::garbled)?;
-                Ok(Step::Last(self.end(out)))
-            }
-        }
-    }
-
-    fn close(&mut self) -> Option<Vec<u8>> {
-        let last = self.inner.close()?;
-        let mut out = Vec::new();
-        self.take(&last, &mut out).ok()?;
-        let end = self.end(&mut out);
-        out.extend(end);
-        Some(out)
-    }
-
-    fn seen(&self) -> &Seen {
-        self.inner.seen()
-    }
 }

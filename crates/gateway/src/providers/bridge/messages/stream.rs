@@ -2,22 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::answer;
+use super::{super::pieces::Pieces, answer};
 use crate::{
     providers::{
-        dialect::{Broken, Events, Seen, Step},
+        dialect::Seen,
         format::used,
-        pieces::{Added, Gathered, chunks},
+        pieces::{Added, Gathered},
     },
-    wire::{
-        ModelCall,
-        sse::{Event, frame},
-    },
+    wire::{ModelCall, sse::frame},
 };
 
-/// Reads a chat stream with the reader of its own format and writes the events of a message.
+/// Writes the pieces of a chat stream as the events of a message.
 pub(crate) struct MessagePieces {
-    inner: Box<dyn Events>,
     call: ModelCall,
     gathered: Gathered,
     refused: bool,
@@ -37,22 +33,9 @@ struct Written {
 }
 
 impl MessagePieces {
-    pub(crate) fn new(inner: Box<dyn Events>, call: &ModelCall) -> MessagePieces {
+    pub(crate) fn new(call: &ModelCall) -> MessagePieces {
         let (gathered, written) = (Gathered::default(), Written::default());
-        MessagePieces { inner, call: call.clone(), gathered, refused: false, written }
-    }
-
-    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        for chunk in chunks(bytes) {
-            self.begin(&chunk, out);
-            if let Some(text) = chunk["choices"][0]["delta"]["refusal"].as_str().filter(|text| !text.is_empty()) {
-                self.refused = true;
-                self.written.text(text, out);
-            }
-            let written = &mut self.written;
-            self.gathered.take(&chunk, |so_far, added| written.add(so_far, added, out))?;
-        }
-        Ok(())
+        MessagePieces { call: call.clone(), gathered, refused: false, written }
     }
 
     fn begin(&mut self, chunk: &Value, out: &mut Vec<u8>) {
@@ -63,12 +46,22 @@ impl MessagePieces {
         event("message_start", json!({ "message": message }), out);
         event("ping", json!({}), out);
     }
+}
 
-    /// Writes the events that end the message. Returns the last of them apart.
-    fn end(&mut self, out: &mut Vec<u8>) -> Vec<u8> {
+impl Pieces for MessagePieces {
+    fn piece(&mut self, chunk: &Value, out: &mut Vec<u8>) -> Result<(), String> {
+        self.begin(chunk, out);
+        if let Some(text) = chunk["choices"][0]["delta"]["refusal"].as_str().filter(|text| !text.is_empty()) {
+            self.refused = true;
+            self.written.text(text, out);
+        }
+        let written = &mut self.written;
+        self.gathered.take(chunk, |so_far, added| written.add(so_far, added, out))
+    }
+
+    fn end(&mut self, seen: &Seen, out: &mut Vec<u8>) -> Vec<u8> {
         self.begin(&Value::Null, out);
         self.written.close(out);
-        let seen = self.inner.seen();
         let counted = used(&self.call, seen.usage, seen.tokens);
         let calls = !self.gathered.calls.is_empty();
         let reason = answer::stop_reason(self.gathered.finish.as_deref(), calls, self.refused);
@@ -77,6 +70,11 @@ impl MessagePieces {
         event("message_delta", json!({ "delta": delta, "usage": answer::counts(&counted) }), &mut last);
         event("message_stop", json!({}), &mut last);
         last
+    }
+
+    fn comment(&mut self, out: &mut Vec<u8>) -> bool {
+        event("ping", json!({}), out);
+        true
     }
 }
 
@@ -129,44 +127,17 @@ impl Written {
     }
 }
 
-impl Events for MessagePieces {
-    fn event(&mut self, source: Event<'_>, out: &mut Vec<u8>) -> Result<Step, Broken> {
-        if source.is_comment() {
-            event("ping", json!({}), out);
-            return Ok(Step::More);
-        }
-        let mut chat = Vec::new();
-        let step = self.inner.event(source, &mut chat)?;
-        self.take(&chat, out).map_err(Broken::garbled)?;
-        match step {
-            Step::More => Ok(Step::More),
-            Step::Last(last) => {
-                self.take(&last, out).map_err(Broken::garbled)?;
-                Ok(Step::Last(self.end(out)))
-            }
-        }
-    }
-
-    fn close(&mut self) -> Option<Vec<u8>> {
-        let last = self.inner.close()?;
-        let mut out = Vec::new();
-        self.take(&last, &mut out).ok()?;
-        let end = self.end(&mut out);
-        out.extend(end);
-        Some(out)
-    }
-
-    fn seen(&self) -> &Seen {
-        self.inner.seen()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        providers::{dialect::Dialect, format::OpenaiFormat},
-        wire::{Features, Operation},
+        providers::{
+            bridge::pieces::Bridged,
+            dialect::{Dialect, Events},
+            format::OpenaiFormat,
+            pieces::chunks,
+        },
+        wire::{Features, Operation, sse::Event},
     };
 
     fn run(pieces: &[Value]) -> Vec<Value> {
@@ -174,7 +145,7 @@ mod tests {
         let call = ModelCall::parse(Operation::Messages, body).unwrap();
         let chat = super::super::chat(&call).unwrap();
         let format = OpenaiFormat { features: Features::of_openai() };
-        let mut reader = MessagePieces::new(format.events(&chat), &call);
+        let mut reader = Bridged::new(format.events(&chat), MessagePieces::new(&call));
         let mut out = Vec::new();
         for piece in pieces {
             let data = piece.to_string();
