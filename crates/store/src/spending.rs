@@ -129,6 +129,23 @@ impl Spend {
     }
 }
 
+/// Sums by subject.
+#[derive(Debug, Default)]
+pub(crate) struct Sums(pub(crate) BTreeMap<SpendKey, Spend>);
+
+impl Sums {
+    /// Counts a call that is over, in its hour and in its day.
+    pub fn count(&mut self, row: &CallRow) {
+        let sums = Spend::of(row);
+        if sums == Spend::default() {
+            return;
+        }
+        for span in Span::ALL {
+            self.0.entry(SpendKey::of(span, row)).or_default().add(&sums);
+        }
+    }
+}
+
 /// Question for sums of a tenant. A missing name does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpendFilter {

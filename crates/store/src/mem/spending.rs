@@ -1,34 +1,26 @@
 //! Spending by hour and by day.
 
-use std::collections::BTreeMap;
-
 use kapelle_core::{TenantId, Timestamp};
 
 use crate::{
     ledger::CallRow,
-    spending::{Fold, Span, Spend, SpendFilter, SpendKey, SpendRow},
+    spending::{Fold, Span, SpendFilter, SpendKey, SpendRow, Sums},
 };
 
 /// The sums.
 #[derive(Debug, Default)]
-pub(super) struct SpendRows(BTreeMap<SpendKey, Spend>);
+pub(super) struct SpendRows(Sums);
 
 impl SpendRows {
     /// Counts a call that is over.
     pub fn count(&mut self, row: &CallRow) {
-        let sums = Spend::of(row);
-        if sums == Spend::default() {
-            return;
-        }
-        for span in Span::ALL {
-            self.0.entry(SpendKey::of(span, row)).or_default().add(&sums);
-        }
+        self.0.count(row);
     }
 
     /// Returns sums of a tenant by time and name.
     pub fn read(&self, tenant: TenantId, filter: &SpendFilter) -> Vec<SpendRow> {
         let mut fold = Fold::new(filter);
-        let own = self.0.iter().filter(|(key, _)| key.span == filter.span && key.tenant == tenant);
+        let own = self.0.0.iter().filter(|(key, _)| key.span == filter.span && key.tenant == tenant);
         let within = own.filter(|(key, _)| key.start >= filter.from && key.start < filter.to);
         let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         for (key, sums) in within.filter(|(key, _)| is(&filter.worker, &key.worker) && is(&filter.model, &key.model)) {
@@ -39,7 +31,7 @@ impl SpendRows {
 
     fn old(&self, now: Timestamp) -> impl Iterator<Item = &SpendKey> {
         let first = Span::first_hour(now);
-        self.0.keys().filter(move |key| key.span == Span::Hour && key.start < first)
+        self.0.0.keys().filter(move |key| key.span == Span::Hour && key.start < first)
     }
 
     /// Tells whether there are sums of old hours.
@@ -53,7 +45,7 @@ impl SpendRows {
         old.sort_unstable_by(|a, b| (a.start, a).cmp(&(b.start, b)));
         old.truncate(most);
         for key in &old {
-            self.0.remove(key);
+            self.0.0.remove(key);
         }
         old.len()
     }

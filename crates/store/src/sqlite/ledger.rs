@@ -17,6 +17,7 @@ use crate::{
         LedgerWrites,
     },
     rows::Page,
+    spending::Sums,
 };
 
 /// Limit of rows on one page.
@@ -46,7 +47,7 @@ fn signed(count: u64) -> i64 {
 
 /// Writes the money and calls of a turn. Part of a transaction.
 pub(super) fn write(conn: &Connection, ledger: &LedgerWrites, conflicts: &mut Conflicts) -> Sql<()> {
-    let mut spent = spending::Added::default();
+    let mut spent = Sums::default();
     for write in &ledger.calls {
         match write {
             CallWrite::New(row) => {
@@ -64,7 +65,7 @@ pub(super) fn write(conn: &Connection, ledger: &LedgerWrites, conflicts: &mut Co
             }
         }
     }
-    spent.write(conn)?;
+    spending::write(spent, conn)?;
     prepaid::write(conn, &ledger.prepaid, conflicts)?;
     for write in &ledger.accounts {
         conflicts.other |= !put_account(conn, write)?;

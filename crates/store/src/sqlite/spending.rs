@@ -1,68 +1,46 @@
 //! Spending by hour and by day.
 
-use std::collections::BTreeMap;
-
 use kapelle_core::{Money, TenantId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::fault::Sql;
-use crate::{
-    ledger::CallRow,
-    spending::{Fold, Span, Spend, SpendFilter, SpendKey, SpendRow},
-};
+use crate::spending::{Fold, Span, Spend, SpendFilter, SpendKey, SpendRow, Sums};
 
-/// Sums that the calls of one turn add.
-#[derive(Debug, Default)]
-pub(super) struct Added(BTreeMap<SpendKey, Spend>);
-
-impl Added {
-    /// Counts a call that is over.
-    pub fn count(&mut self, row: &CallRow) {
-        let sums = Spend::of(row);
-        if sums == Spend::default() {
-            return;
-        }
-        for span in Span::ALL {
-            self.0.entry(SpendKey::of(span, row)).or_default().add(&sums);
-        }
+/// Writes what the calls of one turn add. Part of a transaction. A sum stays at the largest number of its column.
+pub(super) fn write(added: Sums, conn: &Connection) -> Sql<()> {
+    if added.0.is_empty() {
+        return Ok(());
     }
-
-    /// Writes the sums. Part of a transaction. A sum stays at the largest number of its column.
-    pub fn write(self, conn: &Connection) -> Sql<()> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        let mut put = conn.prepare_cached(
-            "INSERT INTO spend (span, tenant, start, worker, queue, key, provider, model, \
-             spent, unknown, calls, given, input, output) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO UPDATE SET \
-             spent = iif(spent > 9223372036854775807 - ?9, 9223372036854775807, spent + ?9), \
-             unknown = iif(unknown > 9223372036854775807 - ?10, 9223372036854775807, unknown + ?10), \
-             calls = calls + ?11, given = given + ?12, \
-             input = iif(input > 9223372036854775807 - ?13, 9223372036854775807, input + ?13), \
-             output = iif(output > 9223372036854775807 - ?14, 9223372036854775807, output + ?14)",
-        )?;
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        for (key, sums) in self.0 {
-            put.execute(params![
-                key.span as u8,
-                key.tenant.0,
-                key.start,
-                key.worker,
-                key.queue,
-                key.key,
-                key.provider,
-                key.model,
-                signed(sums.spent.0),
-                signed(sums.unknown.0),
-                signed(sums.calls),
-                signed(sums.given),
-                signed(sums.input),
-                signed(sums.output)
-            ])?;
-        }
-        Ok(())
+    let mut put = conn.prepare_cached(
+        "INSERT INTO spend (span, tenant, start, worker, queue, key, provider, model, \
+         spent, unknown, calls, given, input, output) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO UPDATE SET \
+         spent = iif(spent > 9223372036854775807 - ?9, 9223372036854775807, spent + ?9), \
+         unknown = iif(unknown > 9223372036854775807 - ?10, 9223372036854775807, unknown + ?10), \
+         calls = calls + ?11, given = given + ?12, \
+         input = iif(input > 9223372036854775807 - ?13, 9223372036854775807, input + ?13), \
+         output = iif(output > 9223372036854775807 - ?14, 9223372036854775807, output + ?14)",
+    )?;
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    for (key, sums) in added.0 {
+        put.execute(params![
+            key.span as u8,
+            key.tenant.0,
+            key.start,
+            key.worker,
+            key.queue,
+            key.key,
+            key.provider,
+            key.model,
+            signed(sums.spent.0),
+            signed(sums.unknown.0),
+            signed(sums.calls),
+            signed(sums.given),
+            signed(sums.input),
+            signed(sums.output)
+        ])?;
     }
+    Ok(())
 }
 
 /// Returns sums of a tenant by time and name.
