@@ -10,7 +10,7 @@ DESTDIR ?=
 TARGET ?= all
 SECONDS ?= 900
 
-.PHONY: help build ui install uninstall dist run workers first-look test sdk frameworks check audit bench peers sim graphs power-loss crash crash-fires crash-hosts \
+.PHONY: help build ui install uninstall dist run workers first-look test sdk frameworks check audit bench peers sim graphs power-loss crash crash-fires crash-deliveries crash-hosts \
 	crash-hosts-sdk spawns schema browser ui-test shots pictures abuse hostile hostile-tenant gateway-memory five-minutes newcomer docs reference mail fuzz clean
 
 help: ## show this list
@@ -89,7 +89,10 @@ crash: ## 200 rounds of SIGKILL on the real binary, and 50 in the middle of fan-
 	@KAPELLE_CRASH_ROUNDS=200 KAPELLE_FANOUT_KILLS=50 $(CARGO) test --release --locked -p kapelle-cli --test crash -- --nocapture
 
 crash-fires: ## 200 rounds of SIGKILL on a server that fires schedules
-	@KAPELLE_FIRE_KILLS=200 $(CARGO) test --release --locked -p kapelle-cli --test verbs kills_ -- --nocapture
+	@KAPELLE_FIRE_KILLS=200 $(CARGO) test --release --locked -p kapelle-cli --test verbs kills_around -- --nocapture
+
+crash-deliveries: ## 500 rounds of SIGKILL on a server that sends events
+	@KAPELLE_DELIVERY_KILLS=500 $(CARGO) test --release --locked -p kapelle-cli --test verbs kills_in_the_midst -- --nocapture
 
 crash-hosts: ## 2,000 rounds of SIGKILL on the server under clients and worker hosts; ROUNDS=2000
 	@KAPELLE_HOST_ROUNDS=$(or $(ROUNDS),2000) $(CARGO) test --release --locked -p kapelle-cli --test served -- --nocapture

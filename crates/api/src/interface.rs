@@ -7,13 +7,15 @@ use std::{future::Future, pin::Pin};
 use crate::request_path::{DETAILS, Nothing, Path, verb};
 use crate::{
     Answer, ApprovalList, ArtifactPage, AuditPage, AuditQuery, BackfillRange, Backfilled, BatchSubmitted, Budget,
-    BudgetList, BudgetReset, BulkResult, BulkRuns, BulkTasks, CallAnswered, CallPage, CallQuery, ClientError,
-    CostQuery, CostReport, DeadGroups, DeadQuery, DiffQuery, Estimate, Explanation, Fire, Forgotten, JournalPage,
-    JournalQuery, Key, KeyCreated, KeyList, LogLines, NewKey, NewSchedule, NextFires, NextQuery, Paging, Paused,
-    ProviderReport, Publish, QueueList, Reason, Rerun, ResetBudget, Restarted, Rollback, Run, RunPage, RunQuery, Scale,
-    Schedule, ScheduleDeleted, SchedulePage, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget,
-    Signal, StartRun, StartedRun, StepList, SubmitBatch, SubmitTask, Submitted, Task, TaskPage, TaskQuery,
-    TokenRotated, Version, VersionDeleted, VersionDiff, VersionPage, VersionSource, Worker, WorkerList, WorkersStatus,
+    BudgetList, BudgetReset, BulkResult, BulkRuns, BulkTasks, CallAnswered, CallPage, CallQuery, ChangeSubscription,
+    ClientError, CostQuery, CostReport, DeadGroups, DeadQuery, Delivery, DeliveryPage, DeliveryQuery, DiffQuery,
+    Estimate, Explanation, Fire, Forgotten, JournalPage, JournalQuery, Key, KeyCreated, KeyList, LogLines, NewKey,
+    NewSchedule, NewSubscription, NextFires, NextQuery, Paging, Paused, ProviderReport, Publish, QueueList, Reason,
+    Rerun, ResetBudget, Restarted, Rollback, RotateSecret, Run, RunPage, RunQuery, Scale, Schedule, ScheduleDeleted,
+    SchedulePage, Script, ScriptList, SearchQuery, SearchReport, ServerHealth, SetBudget, Signal, StartRun, StartedRun,
+    StepList, SubmitBatch, SubmitTask, Submitted, Subscription, SubscriptionCreated, SubscriptionDeleted,
+    SubscriptionList, Task, TaskPage, TaskQuery, TokenRotated, Version, VersionDeleted, VersionDiff, VersionPage,
+    VersionSource, Worker, WorkerList, WorkersStatus,
 };
 
 /// The pending answer of a use case.
@@ -207,6 +209,42 @@ interface! {
     /// Fires the times of a past range that were not started, one after another.
     fn backfill_schedule(name: &'a str, range: BackfillRange) -> Backfilled
         = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/backfill"), &range);
+
+    /// Returns the subscriptions to events, by name.
+    fn subscriptions() -> SubscriptionList = client path => client.get(&path.of("/api/v1/subscriptions"));
+    /// Returns a subscription.
+    fn subscription(name: &'a str) -> Subscription
+        = client path => client.get(&path.of("/api/v1/subscriptions").at(name));
+    /// Makes a subscription.
+    fn create_subscription(request: NewSubscription) -> SubscriptionCreated
+        = client path => client.post(&path.of("/api/v1/subscriptions"), &request);
+    /// Changes a subscription.
+    fn change_subscription(name: &'a str, change: ChangeSubscription) -> Subscription
+        = client path => client.post(&path.of("/api/v1/subscriptions").at(name).of("/change"), &change);
+    /// Pauses a subscription: events are recorded and wait.
+    fn pause_subscription(name: &'a str, why: Reason) -> Subscription
+        = client path => client.post(&path.of("/api/v1/subscriptions").at(name).of("/pause"), &why);
+    /// Resumes a subscription that was paused or that its receiver ended.
+    fn resume_subscription(name: &'a str, why: Reason) -> Subscription
+        = client path => client.post(&path.of("/api/v1/subscriptions").at(name).of("/resume"), &why);
+    /// Deletes a subscription with its deliveries.
+    fn delete_subscription(name: &'a str) -> SubscriptionDeleted
+        = client path => client.delete(&path.of("/api/v1/subscriptions").at(name));
+    /// Gives a subscription a new secret; the former one signs, too, for some hours.
+    fn rotate_secret(name: &'a str, request: RotateSecret) -> SubscriptionCreated
+        = client path => client.post(&path.of("/api/v1/subscriptions").at(name).of("/rotate"), &request);
+    /// Sends a subscription an event to try it.
+    fn test_subscription(name: &'a str) -> Delivery
+        = client path => client.post(&path.of("/api/v1/subscriptions").at(name).of("/test"), &Nothing {});
+    /// Returns deliveries of a subscription, newest first.
+    fn deliveries(name: &'a str, query: DeliveryQuery) -> DeliveryPage
+        = client path => client.get(&path.of("/api/v1/subscriptions").at(name).of("/deliveries").query(&query));
+    /// Sends the event of a delivery once more.
+    fn replay_delivery(name: &'a str, id: &'a str) -> Delivery
+        = client path => client.post(
+            &path.of("/api/v1/subscriptions").at(name).of("/deliveries").at(id).of("/replay"),
+            &Nothing {},
+        );
 
     /// Returns budgets, and what is spent of them.
     fn budgets() -> BudgetList = client path => client.get(&path.of("/api/v1/budgets"));

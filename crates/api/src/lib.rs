@@ -40,6 +40,7 @@ mod session;
 mod state;
 #[cfg(feature = "client")]
 mod stream;
+mod subscription;
 mod task;
 mod waiting;
 mod worker;
@@ -104,11 +105,15 @@ pub use series::{
 };
 pub use session::{Me, OpenSession, SessionCode, SessionEnded, SessionStarted};
 pub use state::{
-    CallState, CatchUp, FireKind, FireState, HealthStatus, LiveKind, Overlap, ProcessState, Right, Role, RunState,
-    ScriptMode, ScriptStanding, TaskState, WorkerSource, WorkerState,
+    BodyFormat, CallState, CatchUp, DeliveryState, FireKind, FireState, HealthStatus, LiveKind, Overlap, ProcessState,
+    Right, Role, RunState, ScriptMode, ScriptStanding, TaskState, WorkerSource, WorkerState,
 };
 #[cfg(feature = "client")]
 pub use stream::{EventStream, Told};
+pub use subscription::{
+    ChangeSubscription, Delivery, DeliveryPage, DeliveryQuery, NewSubscription, RotateSecret, Subscription,
+    SubscriptionCreated, SubscriptionDeleted, SubscriptionList,
+};
 pub use task::{
     AskAgain, Attempt, BatchSubmitted, Cache, Progress, Provenance, Reason, Retry, SubmitBatch, SubmitTask, Submitted,
     Task, TaskError, TaskPage,

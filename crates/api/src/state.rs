@@ -63,6 +63,24 @@ words! {
         CancelRunning = "cancel_running",
     }
 
+    /// Form of the body that a subscription's receiver gets.
+    BodyFormat {
+        /// The event as a CloudEvent 1.0 in JSON.
+        CloudEvent = "cloud_event",
+        /// A message of one line, in the shape of Slack's incoming webhooks.
+        Slack = "slack",
+    }
+
+    /// State of a delivery.
+    DeliveryState {
+        /// It is to be sent, or sent again.
+        Pending = "pending",
+        /// The receiver accepted it.
+        Delivered = "delivered",
+        /// It was given up.
+        Failed = "failed",
+    }
+
     /// Origin of a fire.
     FireKind {
         /// A time of the schedule: in time, caught up, or by a backfill.

@@ -88,6 +88,9 @@ pub(crate) struct Memory {
     pub(crate) built_in: Arc<BuiltInChecks>,
     pub(crate) draining: watch::Sender<bool>,
     pub(crate) started_ms: u64,
+    /// Sender of events; unset in a process that reads alone.
+    #[cfg(feature = "reach")]
+    pub(crate) webhooks: OnceLock<kapelle_reach::Webhooks>,
     /// Time of the last readiness check of the store, and whether it answered.
     pub(crate) store_answered: tokio::sync::Mutex<Option<(u64, bool)>>,
     lists: Turns,
@@ -131,6 +134,8 @@ impl Memory {
             built_in: Arc::default(),
             draining: watch::Sender::new(false),
             started_ms: steady_ms,
+            #[cfg(feature = "reach")]
+            webhooks: OnceLock::new(),
             store_answered: tokio::sync::Mutex::default(),
             lists: Turns::new(LISTS, LISTS_EACH),
             checking: Turns::new(CHECKS, CHECKS_EACH),

@@ -183,7 +183,11 @@ impl From<EngineError> for AppError {
             EngineError::NoSuchTask(id) => AppError::not_found(id),
             EngineError::NoSuchRun(id) => AppError::not_found(id),
             EngineError::NoSuchSchedule(name) => AppError::not_found(format!("schedule {name}")),
-            EngineError::ScheduleExists(_) | EngineError::ScheduleOfFile(..) => AppError::conflict(error.to_string()),
+            EngineError::ScheduleExists(_) | EngineError::ScheduleOfFile(..) | EngineError::SubscriptionExists(_) => {
+                AppError::conflict(error.to_string())
+            }
+            EngineError::NoSuchSubscription(name) => AppError::not_found(format!("subscription {name}")),
+            EngineError::NoSuchDelivery(id) => AppError::not_found(id),
             EngineError::Store(error) => AppError::of_store(&error),
             EngineError::Stopped => AppError::unavailable("the server is stopping"),
             other => AppError::unprocessable(other.to_string()),

@@ -15,7 +15,9 @@ use kapelle_store::{SqliteReader, StoreError, history::History, private};
 use crate::{
     backup_manifest::{Listed, Manifest, copy, fault, hash, sync_folder},
     error::Error,
-    host_ids, secrets, to_api, trail,
+    host_ids, secrets,
+    subscriptions::WEBHOOKS_KEY_FILE,
+    to_api, trail,
 };
 
 /// The database in a folder, and in its backup.
@@ -38,7 +40,7 @@ pub fn back_up(data: &Path, target: &Path, with_token: bool, now: Timestamp) -> 
     manifest.files.push(Listed { path: DATABASE.to_owned(), bytes, sha256 });
     copy_history(data, target, &mut manifest)?;
     copy_blobs(data, target, &mut manifest)?;
-    let mut small = vec![host_ids::FILE, trail::KEY_FILE];
+    let mut small = vec![host_ids::FILE, trail::KEY_FILE, WEBHOOKS_KEY_FILE];
     small.extend(with_token.then_some(secrets::TOKEN_FILE));
     for name in small.into_iter().filter(|name| data.join(name).is_file()) {
         let (bytes, sha256) = copy(&data.join(name), &target.join(name))?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     budget_config::BudgetsConfig, config_file::ConfigFile, health_config::HealthConfig, log_config::LogConfig,
-    secret_config::SecretConfig,
+    secret_config::SecretConfig, webhook_config::WebhooksConfig,
 };
 
 /// Milliseconds of the shortest and the longest lease.
@@ -48,6 +48,8 @@ pub struct Config {
     pub secrets: BTreeMap<String, SecretConfig>,
     /// The log of the server.
     pub log: LogConfig,
+    /// The receivers that subscriptions may name.
+    pub webhooks: WebhooksConfig,
 }
 
 /// A queue.
@@ -105,6 +107,7 @@ impl Default for Config {
             health: HealthConfig::default(),
             secrets: BTreeMap::new(),
             log: LogConfig::default(),
+            webhooks: WebhooksConfig::default(),
         }
     }
 }
@@ -217,6 +220,7 @@ impl Config {
             ("health", self.health != changed.health),
             ("secrets", self.secrets != changed.secrets),
             ("log", self.log != changed.log),
+            ("webhooks", self.webhooks != changed.webhooks),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

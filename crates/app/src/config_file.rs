@@ -32,6 +32,7 @@ pub(crate) static CONFIG: Table = Table {
         key("health", Shape::Object(&HEALTH), "Health checks of the server."),
         key("secrets", Shape::Map(&Shape::Object(&SECRET)), "Secrets that settings of workers name, by name."),
         key("log", Shape::Object(&LOG), "The log of the server, on standard error."),
+        key("webhooks", Shape::Object(&WEBHOOKS), "Receivers of events that subscriptions may name."),
     ],
 };
 
@@ -218,6 +219,17 @@ static SECRET: Table = Table {
     ],
 };
 
+static WEBHOOKS: Table = Table {
+    name: "webhooks",
+    about: "Receivers of events that subscriptions may name.",
+    required: &[],
+    keys: &[
+        key("hosts", Shape::List(&Shape::Text), "Public hosts: `any`, a name, `*.example.com`, or name:port."),
+        key("private", Shape::List(&Shape::Text), "Hosts that may have private addresses, such as localhost:9000."),
+        key("insecure", Shape::Flag, "Whether public hosts may be reached without TLS."),
+    ],
+};
+
 static LOG: Table = Table {
     name: "log",
     about: "The log of the server, on standard error.",
@@ -335,7 +347,8 @@ mod tests {
                     ageing: 0\r\nretention: { tasks: 0, runs: 1d }\r\nlabels: { gpu: on }\r\nlease: 20s\r\n\
                     health: { checks: [{ name: n, measure: queue_depth, of: q, over: 1.5, at_least: 2, critical: true }, { name: m, measure: hosts, under: 1 }] }\r\n\
                     secrets: { a: { env: A }, b: { file: /run/b } }\r\n\
-                    log: { format: json, level: debug, access: true }\r\n";
+                    log: { format: json, level: debug, access: true }\r\n\
+                    webhooks: { hosts: [any], private: ['localhost:9'], insecure: true }\r\n";
         let config = Config::parse(text, "kapelle.yaml").unwrap();
         assert_eq!(config.prices["p/m"].input, "0.15");
         assert_eq!((config.budgets.day.as_deref(), config.budgets.queues["q"].as_str()), (Some("10"), "1.10"));

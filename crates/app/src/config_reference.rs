@@ -194,7 +194,7 @@ mod tests {
     fn a_change_of_each_other_key_needs_a_restart() {
         let text = "listen: 127.0.0.1:1\nqueues: { q: { slots: 1 } }\nageing: 1s\nretention: { tasks: 1d }\n\
                     labels: { a: b }\nlease: 20s\nhealth: { checks: [{ name: n, measure: hosts, over: 1 }] }\n\
-                    secrets: { a: { env: A } }\nlog: { format: json }\nfallback: false\nbudgets: { day: 1 }\n";
+                    secrets: { a: { env: A } }\nlog: { format: json }\nwebhooks: { insecure: true }\nfallback: false\nbudgets: { day: 1 }\n";
         let mut changed = Config::default().restart_keys(&Config::parse(text, "k").unwrap());
         let mut all: Vec<&str> = CONFIG.names().filter(|name| !RELOADED.contains(name)).collect();
         changed.sort_unstable();

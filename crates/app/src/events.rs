@@ -152,6 +152,7 @@ impl Hub {
             | Notice::Drawn(_)
             | Notice::Spent(_)
             | Notice::Changed(_)
+            | Notice::Deliveries
             | Notice::Full(_) => {}
         }
     }

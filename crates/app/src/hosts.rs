@@ -6,7 +6,7 @@ use std::{
 };
 
 use kapelle_api::{self as api, LiveEvent, LiveKind};
-use kapelle_core::{Name, TenantId, label::split, plain, task::Report, worker::WorkerSpec};
+use kapelle_core::{Name, TenantId, label::split, plain, subscription::EventKind, task::Report, worker::WorkerSpec};
 use kapelle_engine::{ClaimFilter, ClaimedTask, Reported, command};
 use kapelle_gateway::{replay::TaskKey, tokens::Leased};
 use kapelle_store::{EVERY, KeyScope};
@@ -126,6 +126,10 @@ impl App {
             "workers": workers,
             "slots": host.slots,
         }));
+        if kind == LiveKind::HostLost {
+            let data = json!({ "host": host.shown_id(), "name": host.name, "workers": workers, "slots": host.slots });
+            self.announce(host.tenant, EventKind::HostLost, host.shown_id(), data);
+        }
     }
 
     /// Returns the host of that id, when it belongs to the key of the caller. An unknown one must register again, as

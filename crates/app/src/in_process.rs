@@ -121,6 +121,26 @@ in_process! {
     fn backfill_schedule(name: &'a str, range: api::BackfillRange) -> api::Backfilled
         = app by => app.backfill_schedule(by, name, range).await?;
 
+    fn subscriptions() -> api::SubscriptionList = app by => app.subscriptions(by).await?;
+    fn subscription(name: &'a str) -> api::Subscription = app by => app.subscription(by, name).await?;
+    fn create_subscription(request: api::NewSubscription) -> api::SubscriptionCreated
+        = app by => app.create_subscription(by, request).await?;
+    fn change_subscription(name: &'a str, change: api::ChangeSubscription) -> api::Subscription
+        = app by => app.change_subscription(by, name, change).await?;
+    fn pause_subscription(name: &'a str, why: api::Reason) -> api::Subscription
+        = app by => app.pause_subscription(by, name, why).await?;
+    fn resume_subscription(name: &'a str, why: api::Reason) -> api::Subscription
+        = app by => app.resume_subscription(by, name, why).await?;
+    fn delete_subscription(name: &'a str) -> api::SubscriptionDeleted
+        = app by => app.delete_subscription(by, name).await?;
+    fn rotate_secret(name: &'a str, request: api::RotateSecret) -> api::SubscriptionCreated
+        = app by => app.rotate_secret(by, name, request).await?;
+    fn test_subscription(name: &'a str) -> api::Delivery = app by => app.test_subscription(by, name).await?;
+    fn deliveries(name: &'a str, query: api::DeliveryQuery) -> api::DeliveryPage
+        = app by => app.deliveries(by, name, query).await?;
+    fn replay_delivery(name: &'a str, text: &'a str) -> api::Delivery
+        = app by => app.replay_delivery(by, name, text).await?;
+
     fn budgets() -> api::BudgetList = app by => app.budgets(by).await?;
     fn set_budget(request: api::SetBudget) -> api::Budget = app by => app.set_budget(by, request).await?;
     fn reset_budget(request: api::ResetBudget) -> api::BudgetReset = app by => app.reset_budget(by, request).await?;

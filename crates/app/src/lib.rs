@@ -6,7 +6,7 @@
 //! [`AppError`]. Interfaces only choose a status, an exit code or an exception.
 //!
 //! One noun, one file: `tasks`, `runs`, `approvals`, `queues`, `workers`, `scripts`, `workflows`, `budgets`, `calls`,
-//! `dead_letters`, `schedules`, `artifacts`, `keys`, `audit`, `health`, `events`, `hosts`.
+//! `dead_letters`, `schedules`, `subscriptions`, `artifacts`, `keys`, `audit`, `health`, `events`, `hosts`.
 
 mod app;
 mod app_error;
@@ -36,6 +36,8 @@ mod cost_sums;
 mod counts;
 mod cursor;
 mod dead_letters;
+#[cfg(feature = "reach")]
+mod delivery_loop;
 #[cfg(feature = "scripts")]
 mod described;
 mod details;
@@ -48,6 +50,7 @@ mod file_schedules;
 mod filters;
 #[cfg(feature = "scripts")]
 mod fleet;
+mod folder_key;
 #[cfg(feature = "reach")]
 mod goal_tracker;
 #[cfg(feature = "reach")]
@@ -114,7 +117,10 @@ mod session;
 mod sessions;
 mod settings;
 mod shortages;
+#[cfg(feature = "reach")]
+mod signing;
 mod submission;
+mod subscriptions;
 mod tasks;
 mod template;
 mod to_api;
@@ -126,6 +132,7 @@ mod training_request;
 mod turns;
 mod waiting;
 mod watch;
+mod webhook_config;
 mod worker_names;
 mod worker_stats;
 mod workers;
@@ -166,11 +173,13 @@ pub use secret_config::SecretConfig;
 pub use secrets::{TOKEN_FILE, digest, fresh, hex, mark, token};
 pub use session::SESSION_FILE;
 pub use settings::Settings;
+pub use subscriptions::WEBHOOKS_KEY_FILE;
 pub use tasks::Watched;
 pub use template::Template;
 pub use to_api::time as rfc3339;
 pub use turns::{Turn, Turns};
 pub use watch::{Change, Watch};
+pub use webhook_config::WebhooksConfig;
 pub use worker_stats::{BOUNDS_MS, Histogram};
 pub use workers::hosted_workers;
 pub use workflow_files::{check_inputs, load};

@@ -61,6 +61,8 @@ pub struct Parts {
     pub session: bool,
     /// Whether schedules are fired.
     pub schedules: bool,
+    /// Whether events are sent to subscriptions.
+    pub deliveries: bool,
     /// The application that is made of these parts, for workers that submit tasks.
     #[cfg(feature = "reach")]
     pub(crate) home: crate::reach::Home,
@@ -86,6 +88,7 @@ impl Parts {
             idle: false,
             session: false,
             schedules: false,
+            deliveries: false,
             #[cfg(feature = "reach")]
             home: crate::reach::Home::default(),
             restored: None,
@@ -153,6 +156,9 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     let home = parts.home.clone();
     #[cfg(feature = "reach")]
     home.expect();
+    #[cfg(feature = "reach")]
+    let (webhooks, deliveries) =
+        (crate::delivery_loop::sender(&parts.config.webhooks)?, parts.deliveries && !parts.idle);
     let Parts { folder, config, clock, middleware, session, idle, workers, workflows, .. } = parts;
     let (store, reader) = SqliteStore::open(&folder, opening)?;
     let blobs = Arc::new(Blobs::open(&folder)?);
@@ -190,6 +196,13 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     let app = Arc::new(app);
     #[cfg(feature = "reach")]
     home.bind(&app);
+    #[cfg(feature = "reach")]
+    {
+        let _ = app.memory.webhooks.set(webhooks);
+        if deliveries {
+            crate::delivery_loop::start(&app)?;
+        }
+    }
     Ok(app)
 }
 

@@ -9,18 +9,18 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use kapelle_core::Timestamp;
 use kapelle_gateway::mac::hmac;
-use kapelle_store::{AuditHead, Reader, StoreError, private};
+use kapelle_store::{AuditHead, Reader, StoreError};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::session;
+use crate::{folder_key, session};
 
 /// The file with the key, in the data folder.
 pub const KEY_FILE: &str = "audit.key";
@@ -40,22 +40,7 @@ impl TrailKey {
     /// # Errors
     /// When the file cannot be read or holds no key.
     pub fn read(folder: &Path) -> io::Result<Option<TrailKey>> {
-        let text = match private::read_small(&folder.join(KEY_FILE), 1_024) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let text = text.trim();
-        let digits = (0..32).map(|at| text.get(at * 2..at * 2 + 2).and_then(|two| u8::from_str_radix(two, 16).ok()));
-        let bytes: Option<Vec<u8>> = digits.collect();
-        match bytes.and_then(|bytes| bytes.try_into().ok()).filter(|_| text.len() == 64) {
-            Some(bytes) => Ok(Some(TrailKey(bytes))),
-            None => {
-                let message =
-                    "does not contain a key of 64 hex digits: restore it from a backup, or move it away for a new one";
-                Err(io::Error::new(io::ErrorKind::InvalidData, message))
-            }
-        }
+        Ok(folder_key::read(folder, KEY_FILE)?.map(TrailKey))
     }
 
     /// Reads the key of a folder, or makes one.
@@ -63,15 +48,7 @@ impl TrailKey {
     /// # Errors
     /// When the file cannot be read or written, or the system has no random numbers.
     pub fn of(folder: &Path) -> io::Result<TrailKey> {
-        if let Some(key) = TrailKey::read(folder)? {
-            return Ok(key);
-        }
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut file = private::options().write(true).create_new(true).open(folder.join(KEY_FILE))?;
-        writeln!(file, "{}", hex(&bytes))?;
-        file.sync_all()?;
-        Ok(TrailKey(bytes))
+        folder_key::of(folder, KEY_FILE).map(TrailKey)
     }
 
     /// Returns a name for the key that does not reveal it.

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kapelle::{
-    Builder, Change, Kapelle, Watch, WorkerSpec,
+    Builder, Change, Kapelle, WEBHOOKS_KEY_FILE, Watch, WorkerSpec,
     core::yaml::{Problems, nearest},
     documents::ChildReader,
     scripts::{Script, Start, environment::Surroundings, scan::takers},
@@ -144,7 +144,9 @@ impl App {
         let providers = settings.config.providers.values();
         let keys = providers.clone().flat_map(|provider| [provider.key_variable(), provider.base_url_env.as_deref()]);
         let folder = self.data().ok();
-        let of_folder = folder.iter().flat_map(|folder| [folder.join("token"), folder.join(KEY_FILE)]);
+        let of_folder = folder
+            .iter()
+            .flat_map(|folder| [folder.join("token"), folder.join(KEY_FILE), folder.join(WEBHOOKS_KEY_FILE)]);
         Surroundings {
             keys: keys.flatten().map(str::to_owned).collect(),
             secrets: environment.secrets(),
@@ -230,7 +232,7 @@ impl App {
     /// # Errors
     /// As [`App::open`].
     pub async fn open_server(&self, settings: &Settings) -> Result<Kapelle, Failure> {
-        self.open_with(settings, Builder::schedules).await
+        self.open_with(settings, |builder| builder.schedules().deliveries()).await
     }
 
     /// Opens the data for one change, without working on tasks.

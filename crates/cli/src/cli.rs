@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     approvals, audit, backup, budgets, calls, completions, config, cost, dead, doctor, host, init, keys, logs, man,
-    providers, queues, restore, resume, run, runs, schedules, search, serve, status, submit, supervise, tasks, top, ui,
-    version, why, workers, workflows,
+    providers, queues, restore, resume, run, runs, schedules, search, serve, status, submit, subscriptions, supervise,
+    tasks, top, ui, version, why, workers, workflows,
 };
 
 /// Durable workflows over AI workers, on one machine, with or without a model.
@@ -104,6 +104,8 @@ pub enum Verb {
     Workers(workers::Args),
     /// List, show, make, pause, fire and delete schedules
     Schedules(schedules::Args),
+    /// List, make, change, pause, test and delete subscriptions to events
+    Subscriptions(subscriptions::Args),
     /// List, show, check and draw workflows
     Workflows(workflows::Args),
     /// Show the configuration and the origin of each value

@@ -117,13 +117,16 @@ impl From<EngineError> for Failure {
             EngineError::UnknownWorker { .. }
             | EngineError::NoSuchTask(_)
             | EngineError::NoSuchRun(_)
-            | EngineError::NoSuchSchedule(_) => Code::NotFound,
+            | EngineError::NoSuchSchedule(_)
+            | EngineError::NoSuchSubscription(_)
+            | EngineError::NoSuchDelivery(_) => Code::NotFound,
             EngineError::Task(_)
             | EngineError::Run(_)
             | EngineError::KeyReused(_)
             | EngineError::Busy(_)
             | EngineError::ScheduleExists(_)
-            | EngineError::ScheduleOfFile(..) => Code::Conflict,
+            | EngineError::ScheduleOfFile(..)
+            | EngineError::SubscriptionExists(_) => Code::Conflict,
             EngineError::Unsupported(_) | EngineError::InvalidInput(_) => Code::Usage,
             EngineError::Store(error) => store_code(error),
             EngineError::Stopped => Code::Unavailable,

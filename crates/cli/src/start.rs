@@ -13,8 +13,8 @@ use crate::{
     cli::{Cli, Global, Verb},
     commands::{
         approvals, audit, backup, budgets, calls, completions, config, cost, dead, doctor, host, init, keys, logs, man,
-        providers, queues, restore, resume, run, runs, schedules, search, serve, status, submit, supervise, tasks, top,
-        ui, version, why, workers, workflows,
+        providers, queues, restore, resume, run, runs, schedules, search, serve, status, submit, subscriptions,
+        supervise, tasks, top, ui, version, why, workers, workflows,
     },
     examples,
     failure::{Code, Failure},
@@ -150,6 +150,7 @@ async fn verb(app: &App, verb: Verb) -> Result<Code, Failure> {
         Verb::Logs(args) => logs::run(app, &args).await,
         Verb::Workers(args) => workers::run(app, args).await,
         Verb::Schedules(args) => schedules::run(app, args).await,
+        Verb::Subscriptions(args) => subscriptions::run(app, args).await,
         Verb::Workflows(args) => workflows::run(app, &args).await,
         Verb::Config(args) => config::run(app, &args).await,
         Verb::Backup(args) => backup::run(app, &args),

@@ -63,6 +63,11 @@ id!(
     CallId, "call"
 );
 
+id!(
+    /// One event on its way to one subscription.
+    DeliveryId, "dlv"
+);
+
 /// Owner of data. 1 is the only tenant until more are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod size;
 pub mod spending;
 pub mod sse;
+pub mod subscription;
 pub mod task;
 pub mod task_rate;
 pub mod tenants;
@@ -39,7 +40,7 @@ pub mod yaml;
 
 pub use account::{Account, AccountKind};
 pub use failure::{Category, TaskError};
-pub use id::{CallId, RunId, TaskId, TenantId};
+pub use id::{CallId, DeliveryId, RunId, TaskId, TenantId};
 pub use label::{Labels, Requires};
 pub use money::Money;
 pub use name::Name;

@@ -20,6 +20,13 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> DurationMs {
         DurationMs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// Formats the time as RFC 3339, in UTC.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let bound = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(bound).to_string()
+    }
 }
 
 impl Add<DurationMs> for Timestamp {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kapelle_core::{Name, RunId, TaskError, TaskId, run::RunRejection, task::Rejection};
+use kapelle_core::{DeliveryId, Name, RunId, TaskError, TaskId, run::RunRejection, task::Rejection};
 use kapelle_store::StoreError;
 
 /// Reason why the engine refused or failed.
@@ -54,6 +54,15 @@ pub enum EngineError {
     /// The schedule belongs to the file of a workflow.
     #[error("schedule {0} belongs to {1}; change `on` in that file, or pause the schedule")]
     ScheduleOfFile(Name, Arc<str>),
+    /// The subscription does not exist.
+    #[error("subscription {0} does not exist")]
+    NoSuchSubscription(Name),
+    /// A subscription of that name exists.
+    #[error("subscription {0} exists already; choose another name, or change it")]
+    SubscriptionExists(Name),
+    /// The delivery does not exist, or belongs to another subscription.
+    #[error("{0} does not exist; deliveries are kept as long as tasks")]
+    NoSuchDelivery(DeliveryId),
     /// The input is invalid.
     #[error("{0}")]
     InvalidInput(String),

@@ -115,6 +115,13 @@ impl Builder {
         self
     }
 
+    /// Sends events to subscriptions while this process runs. Without it they wait for a process that does.
+    #[must_use]
+    pub fn deliveries(mut self) -> Builder {
+        self.parts.deliveries = true;
+        self
+    }
+
     /// Adds a session log: every end of a task as a line of `session.log` in the folder.
     #[must_use]
     pub fn session_log(mut self) -> Builder {

@@ -57,8 +57,8 @@ pub use kapelle_app::startable_scripts;
 pub use kapelle_app::{
     App, AppError, BudgetsConfig, Caller, Change, Config, ConfigFile, ConfigProblem, Error, Findings, HealthCheck,
     HealthConfig, InProcess, Inspector, LogConfig, LogFormat, LogLevel, Manifest, Measure, QueueConfig, Restored,
-    RetentionConfig, SESSION_FILE, SecretConfig, Template, TenantBudgets, Watch, Workers, back_up, check_inputs,
-    config_reference, hosted_workers, load, trail, trail_check,
+    RetentionConfig, SESSION_FILE, SecretConfig, Template, TenantBudgets, WEBHOOKS_KEY_FILE, Watch, WebhooksConfig,
+    Workers, back_up, check_inputs, config_reference, hosted_workers, load, trail, trail_check,
 };
 pub use run::{Run, RunResult};
 pub use run_events::RunEvents;

@@ -32,6 +32,8 @@ impl std::error::Error for Refused {}
 pub(crate) struct Hosts {
     public: Vec<Pattern>,
     private: Vec<Pattern>,
+    /// Place of the lists, for messages.
+    place: &'static str,
 }
 
 /// `any`, `example.com`, `*.example.com` or an address, with an optional port.
@@ -97,7 +99,7 @@ impl Hosts {
             }
             patterns
         };
-        let hosts = Hosts { public: list("hosts"), private: list("private") };
+        let hosts = Hosts { public: list("hosts"), private: list("private"), place: "the worker's file" };
         if hosts.private.iter().any(|pattern| matches!(pattern.host, HostPattern::Any)) {
             faults.push(Fault::of("private", "`any` would allow every private address", "name each host"));
         }
@@ -108,7 +110,12 @@ impl Hosts {
     pub(crate) fn named(names: &[(String, u16)]) -> Hosts {
         let exact =
             |(name, port): &(String, u16)| Pattern::parse(name).map(|pattern| Pattern { port: Some(*port), ..pattern });
-        Hosts { public: Vec::new(), private: names.iter().filter_map(exact).collect() }
+        Hosts { public: Vec::new(), private: names.iter().filter_map(exact).collect(), place: "the worker's file" }
+    }
+
+    /// Names another place of the lists.
+    pub(crate) fn of(self, place: &'static str) -> Hosts {
+        Hosts { place, ..self }
     }
 
     /// Tells whether more hosts than the named ones can be reached.
@@ -134,7 +141,8 @@ impl Hosts {
         if elsewhere || !private && !self.public.iter().any(|pattern| pattern.fits(&host, port)) {
             let shown = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
             return Err(Refused(format!(
-                "url: the host {shown} is not among `hosts` of the worker's file; the owner adds it there"
+                "url: the host {shown} is not among `hosts` of {}; the owner adds it there",
+                self.place
             )));
         }
         match host.parse::<IpAddr>() {
@@ -157,8 +165,8 @@ impl Hosts {
             return Ok(());
         }
         Err(Refused(format!(
-            "url: {host} is the address {address}, which is not public; the owner allows such a host by `private` in the \
-             worker's file"
+            "url: {host} is the address {address}, which is not public; the owner allows such a host by `private` in {}",
+            self.place
         )))
     }
 

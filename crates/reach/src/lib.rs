@@ -36,6 +36,7 @@ mod tree;
 #[cfg(not(unix))]
 #[path = "tree_absent.rs"]
 mod tree;
+mod webhook;
 
 pub use clear_temp::ClearTemp;
 #[cfg(feature = "code")]
@@ -49,3 +50,4 @@ pub use mail::EmailDispatcher;
 pub use reach::{Now, Reach};
 pub use secrets::{Lookup, SecretSource, Secrets};
 pub use storage::Storage;
+pub use webhook::{Sent, Webhooks};

@@ -19,6 +19,9 @@ use crate::{
 /// Headers that do not follow a redirect to another host.
 const OWN: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
+/// Wait for the next piece of a body that nobody needs.
+const TAIL: Duration = Duration::from_millis(200);
+
 /// Sender of requests for one worker.
 pub(crate) struct Outbound {
     pub(crate) hosts: Arc<Hosts>,
@@ -95,6 +98,30 @@ impl Outbound {
         })
     }
 
+    /// Sends a request once: an answer that redirects is the answer. Of its body only the beginning is read, so that the
+    /// connection can be used again.
+    ///
+    /// # Errors
+    /// A host that is not allowed, or no answer in time.
+    pub(crate) async fn send_once(&self, outgoing: Outgoing) -> Result<(u16, HeaderMap), Failed> {
+        let sent = tokio::time::timeout(self.limits.timeout, async {
+            self.allowed(&outgoing.url).map_err(Failed::before)?;
+            let mut response = self.once(&outgoing).await?;
+            let (status, headers, mut read) = (response.status().as_u16(), response.headers().clone(), 0);
+            while let Ok(Ok(Some(chunk))) = tokio::time::timeout(TAIL, response.chunk()).await {
+                read += chunk.len();
+                if read > self.limits.bytes {
+                    break;
+                }
+            }
+            Ok((status, headers))
+        });
+        sent.await.unwrap_or_else(|_| {
+            let message = format!("no answer within {} ms", self.limits.timeout.as_millis());
+            Err(Failed::after(TaskError::new(Category::Timeout, message)))
+        })
+    }
+
     async fn hops(&self, mut outgoing: Outgoing) -> Result<Incoming, Failed> {
         let mut unsent = true;
         for redirects in 0..=self.limits.redirects {
@@ -115,7 +142,7 @@ impl Outbound {
     }
 
     /// Checks scheme, host and port of one hop.
-    fn allowed(&self, url: &Url) -> Result<(), TaskError> {
+    pub(crate) fn allowed(&self, url: &Url) -> Result<(), TaskError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(invalid(format!("url: the scheme `{}` is not possible; write https://", url.scheme())));
         }

@@ -33,6 +33,7 @@ mod shares;
 mod site;
 mod stream;
 mod strict;
+mod subscription_routes;
 mod transfer;
 mod write_timeout;
 

@@ -11,6 +11,11 @@ pub(crate) const AUDIT_FILTERS: Parameters = &[
     ("limit", "Rows at most, 1 to 1,000"),
     ("cursor", "`next_cursor` of the page before"),
 ];
+pub(crate) const DELIVERY_FILTERS: Parameters = &[
+    ("state", "Only deliveries in this state: pending, delivered or failed"),
+    ("limit", "Rows at most, 1 to 1,000"),
+    ("cursor", "`next_cursor` of the page before"),
+];
 pub(crate) const NEXT: Parameters = &[("count", "Number of times, 1 to 1,000; five by default")];
 pub(crate) const DETAILS: Parameters = &[
     ("wait_ms", "Wait for the end, at most 60,000 ms"),

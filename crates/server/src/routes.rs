@@ -18,7 +18,7 @@ use crate::{
         BODY, BODY_FILE, BODY_LINK, BODY_MANY, Route,
         Scope::{Nobody, Server, Tenant},
     },
-    schedule_routes,
+    schedule_routes, subscription_routes,
 };
 
 const HTML: &str = "text/html";
@@ -48,6 +48,8 @@ pub fn routes() -> Vec<Route> {
         of_workflows(),
         of_workers(),
         schedule_routes::of_schedules(),
+        subscription_routes::of_subscriptions(),
+        subscription_routes::of_deliveries(),
         of_hosts(),
         of_operation(),
         live(),

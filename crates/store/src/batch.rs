@@ -20,6 +20,7 @@ use crate::{
     memo::MemoWrite,
     schedule::{FireRow, ScheduleWrite},
     session::SessionRow,
+    subscription::{DeliveryWrite, SubscriptionWrite},
 };
 
 /// All changes of one turn, in their last state. Written whole or not at all.
@@ -62,6 +63,10 @@ pub struct Batch<'a> {
     pub schedules: Vec<ScheduleWrite>,
     /// Outcomes of times of schedules. A time that was started before is a conflict.
     pub fires: Vec<FireRow>,
+    /// New, changed and deleted subscriptions.
+    pub subscriptions: Vec<SubscriptionWrite>,
+    /// New and changed deliveries of events, after the subscriptions.
+    pub deliveries: Vec<DeliveryWrite>,
     /// Entry of this turn for the session log.
     pub session: Option<SessionRow>,
     /// Number up to which the session log has been written.
@@ -94,6 +99,8 @@ impl Batch<'_> {
             && self.memos.is_empty()
             && self.schedules.is_empty()
             && self.fires.is_empty()
+            && self.subscriptions.is_empty()
+            && self.deliveries.is_empty()
             && self.session.is_none()
             && self.session_written.is_none()
             && self.ledger.is_empty()

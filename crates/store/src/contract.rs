@@ -21,6 +21,7 @@ use crate::{
     rows::{LaneCount, Page, RunFilter, RunRow, TaskFilter},
     schedule::{ScheduleReader, ScheduleStore},
     session::SessionRow,
+    subscription::{SubscriptionReader, SubscriptionStore},
 };
 
 /// Sequences of ids. A number is never reused, even after the newest rows were deleted and after a restart; a turn that
@@ -37,6 +38,8 @@ pub enum IdKind {
     Version,
     /// Model calls.
     Call,
+    /// Deliveries of events.
+    Delivery,
 }
 
 /// A lane of ready tasks: one for each worker in each queue of each tenant, and for each set of required labels.
@@ -145,7 +148,7 @@ pub enum Deletion {
 }
 
 /// The writing side. It has one owner; every method sees all commits before it.
-pub trait Store: LedgerStore + ScheduleStore + Send {
+pub trait Store: LedgerStore + ScheduleStore + SubscriptionStore + Send {
     /// Draws `n` consecutive ids and returns the first.
     fn ids(&mut self, kind: IdKind, n: u32) -> Result<i64, StoreError>;
 
@@ -243,7 +246,7 @@ pub trait Store: LedgerStore + ScheduleStore + Send {
 }
 
 /// The reading side: committed data, from any thread, without blocking the writer.
-pub trait Reader: LedgerReader + ProgressReader + ScheduleReader + Send + Sync {
+pub trait Reader: LedgerReader + ProgressReader + ScheduleReader + SubscriptionReader + Send + Sync {
     /// Returns one task of a tenant.
     fn task(&self, tenant: TenantId, id: TaskId) -> Result<Option<Task>, StoreError>;
 

@@ -28,6 +28,7 @@ mod schedule;
 mod session;
 mod spending;
 mod sqlite;
+mod subscription;
 
 pub use access::{AccessKey, AccessWrite, EVERY, KeyScope};
 pub use audit::{Act, AuditHead, AuditRow};
@@ -51,3 +52,7 @@ pub use schedule::{FIRES_KEPT, FireRow, ScheduleReader, ScheduleRow, ScheduleSto
 pub use session::{EndedTask, SessionRow};
 pub use spending::{HOURS_KEPT_DAYS, Span, Spend, SpendFilter, SpendRow};
 pub use sqlite::{Holder, IDS_SKIPPED, OpenOptions, SCHEMA, SqliteReader, SqliteStore, lock_holder, sqlite_version};
+pub use subscription::{
+    DeliveryRow, DeliveryState, DeliveryWrite, SubscriptionReader, SubscriptionRow, SubscriptionStore,
+    SubscriptionWrite,
+};

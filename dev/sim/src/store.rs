@@ -10,9 +10,9 @@ use kapelle_core::{
     task::{HoldReason, Rank, Task, TaskState},
 };
 use kapelle_store::{
-    AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, FireRow, Gate, HeldPlace, HostWorkerRow,
-    IdKind, KeyRow, Lane, LedgerStore, MemoRow, PayloadBody, PrepaidRow, Retention, RunRow, ScheduleRow, ScheduleStore,
-    Store, StoreError, VersionRow,
+    AccountRow, AuditHead, Batch, BudgetRow, CallRow, Commit, Deletion, DeliveryRow, FireRow, Gate, HeldPlace,
+    HostWorkerRow, IdKind, KeyRow, Lane, LedgerStore, MemoRow, PayloadBody, PrepaidRow, Retention, RunRow, ScheduleRow,
+    ScheduleStore, Store, StoreError, SubscriptionRow, SubscriptionStore, VersionRow,
 };
 
 use crate::disk::{Shared, lane_of};
@@ -226,6 +226,17 @@ impl ScheduleStore for Shared {
         _scheduled: Timestamp,
         _kind: FireKind,
     ) -> Result<Option<FireRow>, StoreError> {
+        Ok(None)
+    }
+}
+
+/// The simulated loops have no subscriptions; `crates/engine/tests/subscriptions.rs` has some under conflicts.
+impl SubscriptionStore for Shared {
+    fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn delivery(&mut self, _id: i64) -> Result<Option<DeliveryRow>, StoreError> {
         Ok(None)
     }
 }

@@ -27,6 +27,7 @@ pub mod search;
 pub mod serve;
 pub mod status;
 pub mod submit;
+pub mod subscriptions;
 pub mod supervise;
 pub mod tasks;
 pub mod top;

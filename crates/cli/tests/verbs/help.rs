@@ -67,6 +67,10 @@ fn prepared() -> Place {
         let made = ["schedules", "create", name, "--cron", "0 3 * * *", "--workflow", "hello", "--input", "name=Ada"];
         assert_eq!(place.kapelle(&made).code, 0);
     }
+    for name in ["ops", "unused-hook"] {
+        let made = ["subscriptions", "create", name, "--url", "https://example.com/hooks"];
+        assert_eq!(place.kapelle(&made).code, 0);
+    }
     assert_eq!(place.kapelle(&["submit", "keywords", "--input", &text]).out, "task_5\n");
     assert_eq!(place.kapelle(&["backup", "backups/first"]).code, 0);
     place

@@ -38,6 +38,7 @@ mod place;
 #[cfg(target_os = "linux")]
 mod private;
 mod queues;
+mod receiver;
 mod recorded;
 #[cfg(target_os = "linux")]
 mod replay;
@@ -54,6 +55,7 @@ mod serve;
 mod session;
 mod status;
 mod submit;
+mod subscriptions;
 #[cfg(target_os = "linux")]
 mod supervised;
 mod tasks;

@@ -9,8 +9,9 @@ use kapelle_core::{
     task::{Attempt, Task, TaskEvent, TaskState},
 };
 use kapelle_store::{
-    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, FireRow, Gate, GivenRow, HostWorkerWrite, JournalEntry,
-    KeyWrite, MemoWrite, PayloadBody, Retention, RunWrite, ScheduleWrite, SessionRow, TaskWrite, VersionRow,
+    AccessWrite, AnswerRow, ArtifactRow, AuditRow, Batch, DeliveryWrite, FireRow, Gate, GivenRow, HostWorkerWrite,
+    JournalEntry, KeyWrite, MemoWrite, PayloadBody, Retention, RunWrite, ScheduleWrite, SessionRow, SubscriptionWrite,
+    TaskWrite, VersionRow,
 };
 
 use super::payload::NewPayload;
@@ -68,6 +69,8 @@ pub(crate) struct Cache {
     pub(super) memos: Vec<MemoWrite>,
     pub(super) schedules: BTreeMap<(TenantId, Name), ScheduleWrite>,
     pub(super) fires: Vec<FireRow>,
+    pub(super) subscriptions: BTreeMap<(TenantId, Name), SubscriptionWrite>,
+    pub(super) deliveries: Vec<DeliveryWrite>,
     pub(super) session: Option<SessionRow>,
     pub(super) session_written: Option<u64>,
 }
@@ -178,6 +181,8 @@ impl Cache {
             memos: std::mem::take(&mut self.memos),
             schedules: std::mem::take(&mut self.schedules).into_values().collect(),
             fires: std::mem::take(&mut self.fires),
+            subscriptions: std::mem::take(&mut self.subscriptions).into_values().collect(),
+            deliveries: std::mem::take(&mut self.deliveries),
             session: self.session.clone(),
             session_written: self.session_written.take(),
             ledger: kapelle_store::LedgerWrites::default(),

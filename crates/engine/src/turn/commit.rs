@@ -12,13 +12,15 @@ use kapelle_core::{
 use kapelle_store::{Commit, SessionRow, StoreError};
 
 use super::{
-    cache::Changed, changes::Changes, effect::Effect, lanes::lane_of, notice::Notice, session::Logged, state::LoopState,
+    cache::Changed, changes::Changes, effect::Effect, lanes::lane_of, notice::Notice, outbox, session::Logged,
+    state::LoopState,
 };
 
 /// Writes the turn. Returns false on a conflict.
 pub(super) fn commit(state: &mut LoopState) -> Result<bool, StoreError> {
-    state.session.keep(&mut state.rows, &mut state.scratch.notes)?;
     state.ledger.give_back_ended(&mut state.rows)?;
+    outbox::keep(state)?;
+    state.session.keep(&mut state.rows, &mut state.scratch.notes)?;
     let (watched, now) = (state.rows.changes_watched(), state.rows.now);
     let mut changes = None;
     let mut batch = state.rows.cache.batch();

@@ -36,6 +36,8 @@ pub enum Notice {
     Changed(Arc<Changes>),
     /// The disk is full: this number of commands was refused. Told for each turn.
     Full(u64),
+    /// Subscriptions changed, or there is something to deliver.
+    Deliveries,
     /// A task was parked.
     Parked { tenant: TenantId, task: TaskId, needs: Money },
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use kapelle_core::{RunId, TaskId, Timestamp};
+use kapelle_core::{RunId, TaskId, Timestamp, subscription::Occurrence};
 use kapelle_store::{Store, StoreError};
 
 use super::{
@@ -30,6 +30,7 @@ use super::{
     rows::Rows,
     schedules::Schedules,
     session::SessionNumbers,
+    subscriptions::Subscriptions,
     timers::Timers,
     watchdog::Evaluations,
     worker_rates::{RateWaits, WorkerRates},
@@ -57,6 +58,7 @@ pub struct LoopState {
     pub(super) session: SessionNumbers,
     pub(super) timers: Timers,
     pub(super) schedules: Schedules,
+    pub(super) subscriptions: Subscriptions,
     /// Resumed runs of which steps may still be held.
     pub(super) pauses: Undo<BTreeSet<RunId>>,
     pub(super) scratch: Scratch,
@@ -93,6 +95,8 @@ pub(super) struct Scratch {
     pub(super) more_held: bool,
     /// Whether every key with held tasks is to be checked.
     pub(super) sweep: bool,
+    /// Events that are no change of a row.
+    pub(super) told: Vec<Arc<Occurrence>>,
     /// Notes for the session log besides ended tasks.
     pub(super) notes: Vec<Arc<str>>,
 }
@@ -130,6 +134,7 @@ impl LoopState {
             session: SessionNumbers::default(),
             timers: Timers::default(),
             schedules: Schedules::default(),
+            subscriptions: Subscriptions::default(),
             pauses: Undo::default(),
             rows: Rows::new(store, options, directory, random),
             scratch: Scratch::default(),
@@ -141,8 +146,8 @@ impl LoopState {
     }
 
     /// Returns the parts in the order in which they are called, and the rows.
-    fn parts(&mut self) -> ([&mut dyn Part; 14], &mut Rows) {
-        let parts: [&mut dyn Part; 14] = [
+    fn parts(&mut self) -> ([&mut dyn Part; 15], &mut Rows) {
+        let parts: [&mut dyn Part; 15] = [
             &mut self.ledger,
             &mut self.lanes,
             &mut self.limits,
@@ -156,6 +161,7 @@ impl LoopState {
             &mut self.session,
             &mut self.timers,
             &mut self.schedules,
+            &mut self.subscriptions,
             &mut self.pauses,
         ];
         (parts, &mut self.rows)

@@ -21,6 +21,7 @@ pub mod runs;
 pub mod schedules;
 pub mod scripts;
 pub mod sessions;
+pub mod subscriptions;
 pub mod tasks;
 pub mod ui;
 pub mod workers;

@@ -61,7 +61,7 @@ fn a_restored_folder_gives_no_id_that_was_given_since_the_backup() {
         let options = OpenOptions { ids_from: Some(floor), ..OpenOptions::default() };
         drop(SqliteStore::open(scratch.path(), options).unwrap());
         let (mut store, _) = open(scratch.path());
-        for kind in [IdKind::Task, IdKind::Run, IdKind::Call, IdKind::Payload, IdKind::Version] {
+        for kind in [IdKind::Task, IdKind::Run, IdKind::Call, IdKind::Payload, IdKind::Version, IdKind::Delivery] {
             assert_eq!(store.ids(kind, 1).unwrap(), first, "{kind:?}");
         }
     }

@@ -18,6 +18,7 @@ mod queues;
 mod random;
 mod rig;
 mod schedules;
+mod subscriptions;
 
 pub(crate) use rig::{Rig, Scratch};
 

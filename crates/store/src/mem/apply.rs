@@ -35,6 +35,7 @@ impl State {
         }
         self.check_references(batch)?;
         self.apply(batch);
+        self.subscriptions.apply(batch);
         if let Some(retention) = batch.expired {
             self.prune(retention);
         }
@@ -73,6 +74,7 @@ impl State {
         conflicts.other |= batch.access.iter().any(|write| matches!(write, AccessWrite::Add(key) if taken(key)));
         self.ledger.check(&batch.ledger, conflicts);
         self.schedules.check(batch, conflicts);
+        self.subscriptions.check(batch, conflicts);
         conflicts.other |= batch.audit.iter().any(|row| self.audit.contains_key(&row.seq));
         let mut memos = BTreeMap::new();
         for write in &batch.memos {

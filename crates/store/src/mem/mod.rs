@@ -11,6 +11,7 @@ mod schedule;
 mod spending;
 mod state;
 mod store;
+mod subscription;
 
 pub use fault::Fault;
 pub use reader::MemReader;

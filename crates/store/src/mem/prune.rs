@@ -11,6 +11,7 @@ impl State {
         self.keys.values().any(|row| row.until < retention.keys_before)
             || self.answers.values().any(|row| row.until < retention.keys_before)
             || self.has_expired_calls(retention.tasks_before, retention.keys_before)
+            || self.subscriptions.has_expired(retention.tasks_before)
             || self.ended_tasks.first().is_some_and(|(ended, _)| *ended < retention.tasks_before)
             || self.ended_runs.first().is_some_and(|(ended, _)| *ended < retention.runs_before)
     }
@@ -32,6 +33,7 @@ impl State {
             left -= 1;
         }
         left -= self.prune_ledger(retention.tasks_before, retention.keys_before, left);
+        left -= self.subscriptions.prune(retention.tasks_before, left);
         while left > 0 {
             let Some(&(ended, id)) = self.ended_tasks.first() else { break };
             if ended >= retention.tasks_before {

@@ -12,7 +12,7 @@ use kapelle_core::{
     task::{Attempt, Rank, Task, TaskState},
 };
 
-use super::{ledger::LedgerRows, schedule::ScheduleRows};
+use super::{ledger::LedgerRows, schedule::ScheduleRows, subscription::SubscriptionRows};
 use crate::{
     access::AccessKey,
     audit::AuditRow,
@@ -30,7 +30,7 @@ pub(super) type Place = (RunId, ScopeId, Slot);
 /// State that all handles share.
 #[derive(Debug)]
 pub(super) struct State {
-    pub next: [i64; 5],
+    pub next: [i64; 6],
     pub tasks: BTreeMap<TaskId, Task>,
     pub runs: BTreeMap<RunId, RunRow>,
     pub attempts: BTreeMap<(TaskId, u32), Attempt>,
@@ -58,6 +58,7 @@ pub(super) struct State {
     pub session: BTreeMap<u64, SessionRow>,
     pub ledger: LedgerRows,
     pub schedules: ScheduleRows,
+    pub subscriptions: SubscriptionRows,
     /// Number of tasks and runs that refer to each payload.
     pub uses: BTreeMap<PayloadId, u32>,
 }
@@ -65,7 +66,7 @@ pub(super) struct State {
 impl Default for State {
     fn default() -> State {
         State {
-            next: [1; 5],
+            next: [1; 6],
             tasks: BTreeMap::new(),
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -93,6 +94,7 @@ impl Default for State {
             session: BTreeMap::new(),
             ledger: LedgerRows::default(),
             schedules: ScheduleRows::default(),
+            subscriptions: SubscriptionRows::default(),
             uses: BTreeMap::new(),
         }
     }

@@ -93,6 +93,8 @@ fn total_conflict(batch: &Batch<'_>) -> Commit {
             || !batch.audit.is_empty()
             || !batch.schedules.is_empty()
             || !batch.fires.is_empty()
+            || !batch.subscriptions.is_empty()
+            || !batch.deliveries.is_empty()
             || batch.session.is_some(),
     }
 }

@@ -9,7 +9,7 @@ use super::{
     ids::Ids,
     journal, key, ledger, memo,
     names::Names,
-    payload, prune, run, schedule, session, task, version,
+    payload, prune, run, schedule, session, subscription, task, version,
 };
 use crate::{
     batch::Batch,
@@ -79,6 +79,12 @@ fn write_once(conn: &Connection, names: &mut Names, batch: &Batch<'_>, conflicts
     }
     for row in &batch.fires {
         conflicts.other |= !schedule::fire(conn, row)?;
+    }
+    for row in &batch.subscriptions {
+        conflicts.other |= !subscription::write(conn, row)?;
+    }
+    for row in &batch.deliveries {
+        conflicts.other |= !subscription::deliver(conn, row)?;
     }
     if let Some(row) = &batch.session {
         conflicts.other |= !written(session::insert(conn, row))?;

@@ -12,14 +12,14 @@ use crate::contract::IdKind;
 /// The next number of each sequence, in memory and in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ids {
-    next: [i64; 5],
-    stored: [i64; 5],
+    next: [i64; 6],
+    stored: [i64; 6],
 }
 
 impl Ids {
     /// Loads the sequences from the database.
     pub fn load(conn: &Connection) -> Sql<Ids> {
-        let mut next = [0; 5];
+        let mut next = [0; 6];
         let mut query = conn.prepare_cached("SELECT kind, next FROM sequence")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {

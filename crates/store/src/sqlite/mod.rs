@@ -35,6 +35,7 @@ mod schema;
 mod session;
 mod spending;
 mod store;
+mod subscription;
 mod task;
 mod task_queries;
 mod version;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::{
     answer,
     fault::{Sql, Trouble},
-    hosted, ledger, spending,
+    hosted, ledger, spending, subscription,
 };
 use crate::{contract::Retention, spending::Span};
 
@@ -21,6 +21,7 @@ pub(super) fn has_expired(conn: &Connection, retention: Retention) -> Sql<bool> 
          OR EXISTS (SELECT 1 FROM task INDEXED BY task_ended \
                     WHERE ended_at < ?2 AND ended_at IS NOT NULL AND run IS NULL) \
          OR EXISTS (SELECT 1 FROM run WHERE ended_at < ?3) \
+         OR EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_ended WHERE ended_at IS NOT NULL AND ended_at < ?2) \
          OR EXISTS (SELECT 1 FROM spend INDEXED BY spend_hours WHERE span = 0 AND start < ?4)",
     )?;
     let hours = Span::first_hour(retention.keys_before);
@@ -48,6 +49,8 @@ fn keys(conn: &Connection, retention: Retention, left: &mut u32) -> Sql<()> {
     let deleted = ledger::prune(conn, retention.tasks_before, retention.keys_before, *left)?;
     take(left, deleted);
     let deleted = spending::prune(conn, retention.keys_before, *left)?;
+    take(left, deleted);
+    let deleted = subscription::prune(conn, retention.tasks_before, *left)?;
     take(left, deleted);
     Ok(())
 }

@@ -10,7 +10,7 @@ use kapelle_core::{
 
 use super::{
     access, attempt, audit, gate, hosted, journal, ledger, memo, payload, pool::Pool, progress, run, schedule, session,
-    spending, task_queries, version,
+    spending, subscription, task_queries, version,
 };
 use crate::{
     access::AccessKey,
@@ -27,6 +27,7 @@ use crate::{
     schedule::{FireRow, ScheduleReader, ScheduleRow},
     session::SessionRow,
     spending::{SpendFilter, SpendRow},
+    subscription::{DeliveryRow, DeliveryState, SubscriptionReader, SubscriptionRow},
 };
 
 /// The reading connections of a folder. Clones share them.
@@ -277,5 +278,45 @@ impl ScheduleReader for SqliteReader {
 
     fn fires(&self, tenant: TenantId, name: &Name, most: u32) -> Result<Vec<FireRow>, StoreError> {
         self.pool.query(|conn, _| schedule::fires(conn, tenant, name, most))
+    }
+}
+
+impl SubscriptionReader for SqliteReader {
+    fn subscription(&self, tenant: TenantId, name: &Name) -> Result<Option<SubscriptionRow>, StoreError> {
+        self.pool.query(|conn, _| subscription::one(conn, tenant, name))
+    }
+
+    fn all_subscriptions(&self) -> Result<Vec<SubscriptionRow>, StoreError> {
+        self.pool.query(|conn, _| subscription::every(conn))
+    }
+
+    fn due_deliveries(
+        &self,
+        tenant: TenantId,
+        name: &Name,
+        now: Timestamp,
+        ordered: bool,
+        most: u32,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.pool.query(|conn, _| subscription::due(conn, (tenant, name), now, ordered, most))
+    }
+
+    fn next_delivery(&self, tenant: TenantId, name: &Name) -> Result<Option<Timestamp>, StoreError> {
+        self.pool.query(|conn, _| subscription::next(conn, tenant, name))
+    }
+
+    fn pending_deliveries(&self, tenant: TenantId, name: &Name, most: u32) -> Result<u32, StoreError> {
+        self.pool.query(|conn, _| subscription::pending(conn, tenant, name, most))
+    }
+
+    fn deliveries(
+        &self,
+        tenant: TenantId,
+        name: &Name,
+        state: Option<DeliveryState>,
+        before: Option<i64>,
+        most: u32,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.pool.query(|conn, _| subscription::page(conn, (tenant, name), state, before, most))
     }
 }

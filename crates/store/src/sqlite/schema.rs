@@ -7,7 +7,7 @@ use super::{
     fault::{Sql, Trouble},
 };
 
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../migrations/0001_tasks_and_runs.sql"),
     include_str!("../../migrations/0002_access.sql"),
     include_str!("../../migrations/0003_hosts_and_session.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0010_spend.sql"),
     include_str!("../../migrations/0011_memos.sql"),
     include_str!("../../migrations/0012_schedules.sql"),
+    include_str!("../../migrations/0013_subscriptions.sql"),
 ];
 
 /// The schema that this program writes. A newer one is refused, an older one is migrated when opened for writing.

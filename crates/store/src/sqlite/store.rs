@@ -27,7 +27,7 @@ use super::{
     lock::FolderLock,
     memo,
     names::Names,
-    payload, prepaid, prune, run, schedule, session, task_queries, version,
+    payload, prepaid, prune, run, schedule, session, subscription, task_queries, version,
 };
 use crate::{
     audit::AuditHead,
@@ -39,6 +39,7 @@ use crate::{
     memo::MemoRow,
     rows::RunRow,
     schedule::{FireRow, ScheduleRow, ScheduleStore},
+    subscription::{DeliveryRow, SubscriptionRow, SubscriptionStore},
 };
 
 /// Wait at the end for readers that keep the log from being emptied.
@@ -324,5 +325,15 @@ impl ScheduleStore for SqliteStore {
         kind: FireKind,
     ) -> Result<Option<FireRow>, StoreError> {
         self.query(|conn, _| schedule::one_fire(conn, (tenant, name, scheduled, kind)))
+    }
+}
+
+impl SubscriptionStore for SqliteStore {
+    fn subscriptions(&mut self) -> Result<Vec<SubscriptionRow>, StoreError> {
+        self.query(|conn, _| subscription::every(conn))
+    }
+
+    fn delivery(&mut self, id: i64) -> Result<Option<DeliveryRow>, StoreError> {
+        self.query(|conn, _| subscription::delivery(conn, id))
     }
 }

@@ -11,6 +11,7 @@ mod run;
 mod schedule;
 mod settings;
 mod source;
+mod subscription;
 mod task;
 
 pub(super) use all::Decide;
@@ -29,4 +30,8 @@ pub use settings::{
     WorkersChanged,
 };
 pub use source::VersionRef;
+pub use subscription::{
+    Announce, DeleteSubscription, Delivered, DeliveryOutcome, PauseSubscription, PutSubscription, ReplayDelivery,
+    RotateSecret, TestSubscription,
+};
 pub use task::{Cancel, Discard, Made, Reported, RetryByHand, Submit, SubmitTask};
