@@ -204,8 +204,8 @@ interface! {
     fn next_fires(name: &'a str, query: NextQuery) -> NextFires
         = client path => client.get(&path.of("/api/v1/schedules").at(name).of("/next").query(&query));
     /// Fires a schedule now, whatever its times.
-    fn fire_schedule(name: &'a str) -> Fire
-        = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/fire"), &Nothing {});
+    fn fire_schedule(name: &'a str, key: Option<&'a str>) -> Fire
+        = client path => client.post_once(&path.of("/api/v1/schedules").at(name).of("/fire"), key, &Nothing {});
     /// Fires the times of a past range that were not started, one after another.
     fn backfill_schedule(name: &'a str, range: BackfillRange) -> Backfilled
         = client path => client.post(&path.of("/api/v1/schedules").at(name).of("/backfill"), &range);

@@ -77,6 +77,9 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     pub created_at: String,
+    /// What became of its last time; missing before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Fire>,
     /// Its last fires, newest first; missing in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fires: Option<Vec<Fire>>,
@@ -147,12 +150,20 @@ pub struct BackfillRange {
     pub from: String,
     /// The last time, included. It must have passed.
     pub to: String,
+    /// Whether the times are only listed, and nothing is fired.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Fires of a backfill. Times that were started before are not among them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Backfilled {
-    /// Fires, the earliest planned time first.
+    /// Whether nothing was fired.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The planned times, earliest first.
+    pub times: Vec<String>,
+    /// Their fires; empty with `dry_run`.
     pub fires: Vec<Fire>,
 }

@@ -117,7 +117,8 @@ in_process! {
     fn resume_schedule(name: &'a str, why: api::Reason) -> api::Schedule = app by => app.resume_schedule(by, name, why).await?;
     fn delete_schedule(name: &'a str) -> api::ScheduleDeleted = app by => app.delete_schedule(by, name).await?;
     fn next_fires(name: &'a str, query: api::NextQuery) -> api::NextFires = app by => app.next_fires(by, name, query).await?;
-    fn fire_schedule(name: &'a str) -> api::Fire = app by => app.fire_schedule(by, name).await?;
+    fn fire_schedule(name: &'a str, key: Option<&'a str>) -> api::Fire
+        = app by => app.fire_schedule(by, name, key).await?;
     fn backfill_schedule(name: &'a str, range: api::BackfillRange) -> api::Backfilled
         = app by => app.backfill_schedule(by, name, range).await?;
 

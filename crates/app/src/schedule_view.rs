@@ -53,6 +53,7 @@ pub(crate) fn shown(row: &ScheduleRow, now: Timestamp) -> api::Schedule {
         file: spec.file.as_deref().map(str::to_owned),
         created_by: spec.by.as_deref().map(str::to_owned),
         created_at: to_api::time(spec.created_at),
+        last: None,
         fires: None,
     }
 }

@@ -1,12 +1,14 @@
 //! Schedules.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use kapelle_api as api;
 use kapelle_core::{
     DurationMs, Name, Timestamp,
     expr::Template,
-    schedule::{CatchUp, FireKind, JITTER_MAX, Overlap, Plan, ScheduleError, ScheduleSpec, Target, WITH_MAX},
+    schedule::{
+        CatchUp, FireKind, JITTER_MAX, Overlap, Plan, ScheduleError, ScheduleSpec, Target, WITH_MAX, past_times,
+    },
 };
 use kapelle_engine::command;
 use kapelle_store::{FireRow, ScheduleRow};
@@ -16,7 +18,7 @@ use crate::{
     app::App,
     app_error::AppError,
     caller::{Caller, Permission},
-    cursor,
+    cursor, idempotency,
     schedule_view::{next, shown, told},
     secrets, submission, to_api, workflow_files,
 };
@@ -42,7 +44,12 @@ impl App {
         let listed = self.list_for(tenant, move |app| {
             let rows = app.reader().schedules(tenant, after.as_ref(), most)?;
             let next_cursor = rows.last().filter(|_| rows.len() >= most as usize).map(|row| row.name.to_string());
-            Ok(api::SchedulePage { schedules: rows.iter().map(|row| shown(row, now)).collect(), next_cursor })
+            let with_last = |row: &ScheduleRow| {
+                let last = app.reader().fires(tenant, &row.name, 1)?.first().map(|fire| told(row, fire));
+                Ok(api::Schedule { last, ..shown(row, now) })
+            };
+            let schedules = rows.iter().map(with_last).collect::<Result<_, AppError>>()?;
+            Ok(api::SchedulePage { schedules, next_cursor })
         });
         listed.await
     }
@@ -56,8 +63,9 @@ impl App {
         let (tenant, now, name) = (by.tenant, self.now(), parsed(name)?);
         let found = self.list_for(tenant, move |app| {
             let row = app.reader().schedule(tenant, &name)?.ok_or_else(|| missing(&name))?;
-            let fires = app.reader().fires(tenant, &name, FIRES)?.iter().map(|fire| told(&row, fire)).collect();
-            Ok(api::Schedule { fires: Some(fires), ..shown(&row, now) })
+            let fires = app.reader().fires(tenant, &name, FIRES)?;
+            let fires: Vec<api::Fire> = fires.iter().map(|fire| told(&row, fire)).collect();
+            Ok(api::Schedule { last: fires.first().cloned(), fires: Some(fires), ..shown(&row, now) })
         });
         found.await
     }
@@ -201,18 +209,24 @@ impl App {
     /// Fires a schedule now, whatever its times, also a paused one.
     ///
     /// # Errors
-    /// When the tenant has no such schedule.
-    pub async fn fire_schedule(self: &Arc<Self>, by: &Caller, name: &str) -> Result<api::Fire, AppError> {
+    /// When the tenant has no such schedule, or the idempotency key was used for another request.
+    pub async fn fire_schedule(
+        self: &Arc<Self>,
+        by: &Caller,
+        name: &str,
+        key: Option<&str>,
+    ) -> Result<api::Fire, AppError> {
         by.allow(Permission::Operate)?;
         self.accepting()?;
         let name = parsed(name)?;
-        let command = command::FireSchedule { tenant: by.tenant, name: name.clone() };
+        let key = idempotency::key(&format!("/api/v1/schedules/{name}/fire"), key, &())?;
+        let command = command::FireSchedule { tenant: by.tenant, name: name.clone(), key };
         let fired = self.act(by, "schedule.fire", name.as_str(), command).await?;
         let row = self.reader().schedule(by.tenant, &name)?.ok_or_else(|| missing(&name))?;
         Ok(told(&row, &self.fired(&row, fired, FireKind::Manual)))
     }
 
-    /// Fires the times of a past range that were not started, one after another.
+    /// Fires the times of a past range that were not started, one after another. With `dry_run` it only lists them.
     ///
     /// # Errors
     /// When the tenant has no such schedule; a range that has not passed or has more than 100 times.
@@ -229,12 +243,38 @@ impl App {
         if from > to {
             return Err(AppError::input("from", "later than `to`; expected the earlier time"));
         }
+        if range.dry_run {
+            let times = self.unstarted(by.tenant, name, (from, to)).await?;
+            return Ok(api::Backfilled { dry_run: true, times, fires: Vec::new() });
+        }
         let resource = format!("{name} ({} to {})", to_api::time(from), to_api::time(to));
         let command = command::Backfill { tenant: by.tenant, name: name.clone(), from, to };
         let fired = self.act(by, "schedule.backfill", &resource, command).await?;
         let row = self.reader().schedule(by.tenant, &name)?.ok_or_else(|| missing(&name))?;
-        let fires = fired.into_iter().map(|fired| told(&row, &self.fired(&row, fired, FireKind::Due))).collect();
-        Ok(api::Backfilled { fires })
+        let told = |fired| told(&row, &self.fired(&row, fired, FireKind::Due));
+        let fires: Vec<api::Fire> = fired.into_iter().map(told).collect();
+        let times = fires.iter().map(|fire| fire.scheduled_at.clone()).collect();
+        Ok(api::Backfilled { dry_run: false, times, fires })
+    }
+
+    /// Lists the times that a backfill of a range would fire.
+    async fn unstarted(
+        self: &Arc<Self>,
+        tenant: kapelle_core::TenantId,
+        name: Name,
+        range: (Timestamp, Timestamp),
+    ) -> Result<Vec<String>, AppError> {
+        let now = self.now();
+        let listed = self.list_for(tenant, move |app| {
+            let row = app.reader().schedule(tenant, &name)?.ok_or_else(|| missing(&name))?;
+            let plan = row.spec.plan().map_err(|error| AppError::input("cron", error))?;
+            let times = past_times(&plan, range, now).map_err(AppError::unprocessable)?;
+            let known = app.reader().fires(tenant, &name, FIRES)?.into_iter();
+            let taken = known.filter(|fire| fire.kind == FireKind::Due && fire.outcome.is_taken());
+            let taken: BTreeSet<Timestamp> = taken.map(|fire| fire.scheduled).collect();
+            Ok(times.into_iter().filter(|at| !taken.contains(at)).map(|at| plan.zone().shown(at)).collect())
+        });
+        listed.await
     }
 
     fn fired(&self, row: &ScheduleRow, fired: command::Fired, kind: FireKind) -> FireRow {

@@ -11,7 +11,7 @@ use kapelle_core::{
     worker::WorkerSpec,
 };
 use kapelle_engine::{
-    Command, EngineError, Options, Reply, command,
+    Command, EngineError, Key, Options, Reply, command,
     turn::{Directory, Input, LoopState},
 };
 use kapelle_store::{Fault, FireRow, MemReader, MemStore, Page, Reader, ScheduleReader, TaskFilter};
@@ -253,11 +253,20 @@ fn a_backfill_fires_past_times_once() {
 fn fires_by_hand_changes_and_refusals_are_told() {
     let mut stage = Stage::new();
     stage.put("s", spec("@hourly"));
-    let fire = |name: &str| command::FireSchedule { tenant: TENANT, name: name.into() };
+    let fire = |name: &str| command::FireSchedule { tenant: TENANT, name: name.into(), key: None };
     for _ in 0..2 {
         let Reply::FireSchedule(fired) = stage.ask(fire("s")).unwrap() else { unreachable!() };
         assert!(fired.outcome.started().is_some(), "twice in a millisecond is twice");
     }
+    let key = |body| Some(Key { key: "k".into(), body: [body; 32] });
+    let keyed = |body| command::FireSchedule { key: key(body), ..fire("s") };
+    let before = stage.fires("s").len();
+    let (Ok(Reply::FireSchedule(one)), Ok(Reply::FireSchedule(two))) = (stage.ask(keyed(1)), stage.ask(keyed(1)))
+    else {
+        unreachable!()
+    };
+    assert_eq!((&one, stage.fires("s").len()), (&two, before + 1), "once for its key");
+    assert!(matches!(stage.ask(keyed(2)), Err(EngineError::KeyReused(_))));
     assert!(matches!(stage.ask(fire("other")), Err(EngineError::NoSuchSchedule(_))));
     let put = |replace| command::PutSchedule {
         tenant: TENANT,

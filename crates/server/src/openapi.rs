@@ -146,7 +146,7 @@ fn kind(name: &str) -> Value {
         "limit" | "tail" => json!({ "type": "integer", "minimum": 1, "maximum": 1_000 }),
         "tenant" => json!({ "type": "integer", "minimum": 1 }),
         "wait_ms" | "after" => json!({ "type": "integer", "minimum": 0 }),
-        "open" | "dead" | "steps" | "texts" | "outputs" | "follow" | "degraded" | "details" | "all" => {
+        "open" | "dead" | "steps" | "texts" | "outputs" | "follow" | "degraded" | "details" | "all" | "paused" => {
             json!({ "type": "boolean" })
         }
         _ => json!({ "type": "string" }),
@@ -156,7 +156,10 @@ fn kind(name: &str) -> Value {
 /// Says whether a repeated request with the same idempotency key takes effect once.
 fn takes_key(path: &str) -> bool {
     let creates = ["/api/v1/tasks", "/api/v1/tasks/batch", "/api/v1/runs"];
-    let again = path.ends_with("/rerun") || path.ends_with("/retry") || path.ends_with("/signals/{name}");
+    let again = path.ends_with("/rerun")
+        || path.ends_with("/retry")
+        || path.ends_with("/fire")
+        || path.ends_with("/signals/{name}");
     creates.contains(&path) || again
 }
 

@@ -45,6 +45,7 @@ pub(crate) const RUN_FILTERS: Parameters = &[
     ("since", "Only runs started at this time or later"),
     ("until", "Only runs started before this time"),
     ("q", "Only runs with this text in id, workflow, starter or error"),
+    ("paused", "`true`: only paused runs; `false`: only others"),
     ("degraded", "`true`: only runs with a degraded step"),
     ("limit", "Rows at most, 1 to 1,000"),
     ("cursor", "`next_cursor` of the page before"),

@@ -38,7 +38,7 @@ pub(crate) fn of_schedules() -> Vec<Route> {
             post("/api/v1/schedules/{name}/backfill"),
             Operate,
             Tenant,
-            "Fire the times of a past range that were not started",
+            "Fire the times of a past range that were not started, or list them",
             schedules::backfill,
         )
         .takes::<api::BackfillRange>(BODY)

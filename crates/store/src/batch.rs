@@ -179,7 +179,7 @@ pub struct KeyRow {
     pub key: Arc<str>,
     /// SHA-256 of the request body: a reused key with another body is refused.
     pub body: [u8; 32],
-    /// First task or run that was made for it.
+    /// First task, run or fire that was made for it.
     pub reply: KeyReply,
     /// Expiry.
     pub until: Timestamp,
@@ -194,13 +194,15 @@ pub struct KeyWrite {
     pub at: Timestamp,
 }
 
-/// Tasks or run made for an idempotency key.
+/// Tasks, run or fire made for an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyReply {
     /// Tasks with consecutive ids: the first id and the number.
     Tasks(TaskId, u32),
     /// A run.
     Run(RunId),
+    /// A fire by hand of the schedule that the request names: its planned time.
+    Fire(Timestamp),
 }
 
 /// One version of a workflow's definition.

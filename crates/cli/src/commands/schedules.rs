@@ -57,6 +57,9 @@ enum Verb {
     Fire {
         /// Its name
         name: String,
+        /// An idempotency key: firing again with this one fires once
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
     },
     /// Fire the times of a past range that were not started, one after another, at most 100
     Backfill {
@@ -68,6 +71,9 @@ enum Verb {
         /// The last time, included
         #[arg(long, value_name = "TIME")]
         to: String,
+        /// List the times, and fire nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -94,8 +100,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Resume(change) => set_paused(app, change, false).await,
         Verb::Delete { name } => delete(app, &name).await,
         Verb::Next { name, count } => next(app, &name, count).await,
-        Verb::Fire { name } => fire(app, &name).await,
-        Verb::Backfill { name, from, to } => backfill(app, &name, BackfillRange { from, to }).await,
+        Verb::Fire { name, idempotency_key } => fire(app, &name, idempotency_key.as_deref()).await,
+        Verb::Backfill { name, from, to, dry_run } => backfill(app, &name, BackfillRange { from, to, dry_run }).await,
     }
 }
 
@@ -246,10 +252,10 @@ async fn next(app: &App, name: &str, count: u32) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-async fn fire(app: &App, name: &str) -> Result<Code, Failure> {
+async fn fire(app: &App, name: &str, key: Option<&str>) -> Result<Code, Failure> {
     let session = ApiSession::open_existing(app).await?;
     let local = session.is_local();
-    let done = session.api().fire_schedule(name).await;
+    let done = session.api().fire_schedule(name, key).await;
     let fire = session.close(done).await?;
     if app.out.json {
         app.out.print_json(&json!(fire))?;
@@ -268,8 +274,11 @@ async fn backfill(app: &App, name: &str, range: BackfillRange) -> Result<Code, F
     let filled = session.close(done).await?;
     if app.out.json {
         app.out.print_json(&json!(filled))?;
-    } else if filled.fires.is_empty() {
+    } else if filled.times.is_empty() {
         app.out.note("nothing to fire: every time of the range was started before");
+    } else if filled.dry_run {
+        app.out.print(&filled.times.join("\n"))?;
+        app.out.note("nothing is fired; without --dry-run these times are");
     } else {
         app.out.print(&table(&filled.fires))?;
     }

@@ -122,6 +122,22 @@ fn a_schedule_is_made_shown_changed_and_deleted() {
     );
     let again = place.kapelle(&["schedules", "fire", "nightly"]);
     assert_eq!(again.out.trim(), "waits for the end of run_1");
+    let keyed = ["schedules", "fire", "nightly", "--idempotency-key", "k", "--json"];
+    assert_eq!(place.kapelle(&keyed).json(), place.kapelle(&keyed).json());
+    let range = ["schedules", "backfill", "nightly", "--from", "2026-03-01T00:00:00Z", "--to", "2026-03-03T00:00:00Z"];
+    let listed = place.kapelle(&[&range[..], &["--dry-run"]].concat());
+    assert_eq!(listed.out.lines().collect::<Vec<_>>(), ["2026-03-01T02:30:00+01:00", "2026-03-02T02:30:00+01:00"]);
+    place
+        .kapelle(&[
+            "schedules",
+            "backfill",
+            "nightly",
+            "--from",
+            "2026-03-03T00:00:00Z",
+            "--to",
+            "2026-03-01T00:00:00Z",
+        ])
+        .refused(2, &["from: later than `to`"]);
     let shown = place.kapelle(&["schedules", "show", "nightly"]);
     for part in ["paused: upgrade", "open ones: queue", "started run_1", "waits for the end of run_1"] {
         assert!(shown.out.contains(part), "{part}: {shown:?}");

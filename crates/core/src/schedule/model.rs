@@ -159,6 +159,12 @@ impl FireOutcome {
             _ => None,
         }
     }
+
+    /// Tells whether the time was started, or will be: a backfill leaves it out.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, FireOutcome::Started(_) | FireOutcome::Queued(_))
+    }
 }
 
 impl ScheduleSpec {

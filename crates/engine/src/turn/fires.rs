@@ -63,7 +63,7 @@ fn fire_times(state: &mut LoopState, mut row: ScheduleRow) -> Result<(), StoreEr
     for time in due.fires {
         // A backfill may have been faster.
         let known = known(&mut state.rows, &row, time, FireKind::Due)?;
-        if !matches!(known, Some(FireOutcome::Started(_) | FireOutcome::Queued(_))) {
+        if !known.is_some_and(|outcome| outcome.is_taken()) {
             let overlap = row.spec.overlap;
             fire(state, (&mut row, &plan), (time, FireKind::Due), overlap)?;
         }

@@ -45,7 +45,7 @@ pub(super) fn start_run(state: &mut LoopState, tenant: TenantId, new: &NewRun, k
     if let Some(key) = key {
         match tasks::used_key(state, tenant, key)? {
             Some(Ok(KeyReply::Run(run))) => return Ok(Ok(Started { run, repeated: true })),
-            Some(Ok(KeyReply::Tasks(..))) | Some(Err(())) => {
+            Some(Ok(KeyReply::Tasks(..) | KeyReply::Fire(_))) | Some(Err(())) => {
                 return Ok(Err(EngineError::KeyReused(key.key.to_string())));
             }
             None => {}

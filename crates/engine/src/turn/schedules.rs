@@ -10,9 +10,9 @@ use std::{
 
 use kapelle_core::{
     Name, TenantId, Timestamp,
-    schedule::{FireKind, FireOutcome, Missed, Open, Plan, ScheduleSpec, ScheduleState},
+    schedule::{self, FireKind, FireOutcome, Missed, Open, Plan, ScheduleSpec, ScheduleState},
 };
-use kapelle_store::{FireRow, ScheduleRow, ScheduleWrite, StoreError};
+use kapelle_store::{FireRow, KeyReply, ScheduleRow, ScheduleWrite, StoreError};
 
 use super::{
     command::{self, Decide, Fired},
@@ -21,11 +21,9 @@ use super::{
     rows::Rows,
     runs::Answer,
     state::LoopState,
+    tasks,
 };
 use crate::error::EngineError;
-
-/// Times that one backfill fires.
-const BACKFILL_MAX: usize = 100;
 
 /// Tenant and name of a schedule.
 pub(super) type ScheduleKey = (TenantId, Name);
@@ -277,6 +275,15 @@ impl Decide for command::FireSchedule {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
+        if let Some(key) = &self.key
+            && let Some(used) = tasks::used_key(state, self.tenant, key)?
+        {
+            let reused = EngineError::KeyReused(key.key.to_string());
+            let Ok(KeyReply::Fire(scheduled)) = used else { return Ok(Err(reused)) };
+            // A schedule that was deleted since, and made again, has no such fire.
+            let known = fires::known(&mut state.rows, &row, scheduled, FireKind::Manual)?;
+            return Ok(known.map(|outcome| Fired { scheduled, outcome }).ok_or(reused));
+        }
         let mut scheduled = state.rows.now;
         while fires::known(&mut state.rows, &row, scheduled, FireKind::Manual)?.is_some() {
             scheduled.0 += 1;
@@ -284,6 +291,9 @@ impl Decide for command::FireSchedule {
         let overlap = row.spec.overlap;
         let outcome = fires::fire(state, (&mut row, &plan), (scheduled, FireKind::Manual), overlap)?;
         put(state, row);
+        if let Some(key) = &self.key {
+            tasks::remember_key(state, self.tenant, key, KeyReply::Fire(scheduled));
+        }
         Ok(Ok(Fired { scheduled, outcome }))
     }
 }
@@ -294,19 +304,14 @@ impl Decide for command::Backfill {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let refuse = |what: &str| Ok(Err(EngineError::InvalidInput(what.to_owned())));
-        if self.to > state.rows.now {
-            return refuse("to: the range ends in the future; expected a time that has passed");
-        }
-        let times = plan.times(Timestamp(self.from.0.saturating_sub(1))).take_while(|at| *at <= self.to);
-        let times: Vec<Timestamp> = times.take(BACKFILL_MAX + 1).collect();
-        if times.len() > BACKFILL_MAX {
-            return refuse("from: the range has more than 100 times; expected a shorter one");
-        }
+        let times = match schedule::past_times(&plan, (self.from, self.to), state.rows.now) {
+            Ok(times) => times,
+            Err(wrong) => return Ok(Err(EngineError::InvalidInput(wrong.to_owned()))),
+        };
         let mut fired = Vec::new();
         for scheduled in times {
             let known = fires::known(&mut state.rows, &row, scheduled, FireKind::Due)?;
-            if matches!(known, Some(FireOutcome::Started(_) | FireOutcome::Queued(_))) {
+            if known.is_some_and(|outcome| outcome.is_taken()) {
                 continue;
             }
             let overlap = fires::one_by_one(row.spec.overlap);

@@ -66,7 +66,7 @@ pub(super) fn submit(state: &mut LoopState, tenant: TenantId, tasks: &[SubmitTas
             Some(Ok(KeyReply::Tasks(first, count))) => {
                 return Ok(Ok(Made { first, count, repeated: true }));
             }
-            Some(Ok(KeyReply::Run(_))) | Some(Err(())) => {
+            Some(Ok(KeyReply::Run(_) | KeyReply::Fire(_))) | Some(Err(())) => {
                 return Ok(Err(EngineError::KeyReused(key.key.to_string())));
             }
             None => {}

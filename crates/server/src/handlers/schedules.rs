@@ -39,7 +39,7 @@ pub async fn resume(call: Call) -> Answer {
 
 /// `POST /api/v1/schedules/{name}/fire`
 pub async fn fire(call: Call) -> Answer {
-    ok(&call.app.fire_schedule(&call.who, call.param("name")).await?)
+    ok(&call.app.fire_schedule(&call.who, call.param("name"), call.key()?).await?)
 }
 
 /// `POST /api/v1/schedules/{name}/backfill`

@@ -30,6 +30,7 @@ mod rates;
 mod relay;
 mod results;
 mod runs;
+mod schedules;
 mod scopes;
 mod session;
 mod shares;

@@ -47,7 +47,7 @@ fn a_key_is_forgotten_after_its_time(mut rig: Rig) {
     rig.done(&keys(vec![first.clone()]));
     assert_eq!(rig.store.key(TenantId(1), "k", Timestamp(100)).unwrap(), Some(first));
     assert_eq!(rig.store.key(TenantId(1), "k", Timestamp(101)).unwrap(), None);
-    let second = key(1, "k", KeyReply::Run(RunId(2)), 300);
+    let second = key(1, "k", KeyReply::Fire(Timestamp(2)), 300);
     rig.done(&keys(vec![second.clone()]));
     assert_eq!(rig.store.key(TenantId(1), "k", Timestamp(200)).unwrap(), Some(second));
 }

@@ -10,12 +10,14 @@ use crate::batch::{KeyReply, KeyRow, KeyWrite};
 
 const TASKS: i64 = 0;
 const RUN: i64 = 1;
+const FIRE: i64 = 2;
 
 /// A new row, or one in place of another whose time is over. False when the key is taken. Part of a transaction.
 pub(super) fn insert(conn: &Connection, KeyWrite { row: key, at }: &KeyWrite) -> Sql<bool> {
     let (kind, first, count) = match key.reply {
         KeyReply::Tasks(first, count) => (TASKS, first.0, count),
         KeyReply::Run(run) => (RUN, run.0, 1),
+        KeyReply::Fire(scheduled) => (FIRE, scheduled.0, 1),
     };
     let mut insert = conn.prepare_cached(
         "INSERT INTO idempotency (tenant, key, body, kind, first, count, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
@@ -38,6 +40,7 @@ pub(super) fn one(conn: &Connection, tenant: TenantId, key: &str) -> Sql<Option<
     let reply = match kind {
         TASKS => KeyReply::Tasks(TaskId(first), count),
         RUN => KeyReply::Run(RunId(first)),
+        FIRE => KeyReply::Fire(Timestamp(first)),
         other => return Err(Trouble::Damaged(format!("an idempotency key is of unknown kind {other}"))),
     };
     Ok(Some(KeyRow { tenant, key: Arc::from(key), body, reply, until: Timestamp(until) }))

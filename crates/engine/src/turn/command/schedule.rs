@@ -8,6 +8,8 @@ use kapelle_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::turn::Key;
+
 /// Creation of a schedule.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
@@ -56,6 +58,9 @@ pub struct DeleteSchedule {
 pub struct FireSchedule {
     pub tenant: TenantId,
     pub name: Name,
+    /// Idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
 }
 
 /// A fire by hand.
