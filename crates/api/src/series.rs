@@ -136,6 +136,11 @@ pub struct DiskUse {
     pub history_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
+    /// Bytes in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<u64>,
+    /// Bytes that the server may still write. Blocks that are reserved for root are neither used nor free, so the share
+    /// in use is `used_bytes / (used_bytes + free_bytes)`, as `df` shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
 }

@@ -97,7 +97,7 @@ impl BuiltInChecks {
     /// Returns the failing checks.
     fn failing(&self, steady_ms: u64) -> Vec<CheckResult> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = seen.usage.free;
+        let free = seen.usage.free();
         let left = free.map_or_else(|| "an unknown number of bytes".to_owned(), size::in_words);
         let check = |name: &str, status, value: f64, reason: String| {
             Some(CheckResult { name: name.to_owned(), status, value, reason })
@@ -162,6 +162,8 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use kapelle_store::disk::Space;
+
     use super::*;
 
     fn words(built_in: &BuiltInChecks, steady_ms: u64) -> Vec<(String, HealthStatus)> {
@@ -172,7 +174,7 @@ mod tests {
     fn a_full_disk_is_critical_until_a_write_succeeds() {
         let folder = tempfile::tempdir().unwrap();
         let built_in = BuiltInChecks::default();
-        built_in.seen.lock().unwrap().usage.free = Some(LOW);
+        built_in.seen.lock().unwrap().usage.space = Some(Space { total: LOW, used: 0, free: LOW });
         assert!(words(&built_in, 0).is_empty());
         built_in.refused(folder.path(), 3, 1_000);
         built_in.refused(folder.path(), 1, 2_000);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -69,19 +68,6 @@ pub(crate) fn machine_memory() -> Option<(u64, u64)> {
     Some((kibibytes(&text, "MemTotal:")?, kibibytes(&text, "MemAvailable:")?))
 }
 
-/// Returns the bytes of the disk that holds a folder, and the free ones.
-#[cfg(unix)]
-pub(crate) fn disk(folder: &Path) -> Option<(u64, u64)> {
-    let about = rustix::fs::statvfs(folder).ok()?;
-    Some((about.f_blocks.saturating_mul(about.f_frsize), about.f_bavail.saturating_mul(about.f_frsize)))
-}
-
-/// Returns the bytes of the disk that holds a folder, and the free ones.
-#[cfg(not(unix))]
-pub(crate) fn disk(_folder: &Path) -> Option<(u64, u64)> {
-    None
-}
-
 /// Returns the ticks that a process used. The name in the second field may contain spaces and brackets.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
@@ -119,10 +105,9 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_has_memory_and_a_disk() {
+    fn this_process_has_memory() {
         assert!(process_memory(std::process::id()).is_some_and(|bytes| bytes > 1 << 20));
         assert!(machine_memory().is_some_and(|(total, free)| total > free));
-        assert!(disk(Path::new("/")).is_some_and(|(total, free)| total >= free && total > 0));
         assert!(Machine::default().process_cpu(std::process::id(), 1).is_some());
     }
 }

@@ -151,7 +151,7 @@ fn of_store(measures: &Measures, all: &mut Exposition) {
     all.gauges("store_database_bytes", "Length of the database").add(&[], disk.database);
     all.gauges("store_log_bytes", "Length of the write-ahead log of the database").add(&[], disk.log);
     let mut free = all.gauges("store_disk_free_bytes", "Bytes that may still be written to the disk of the state");
-    if let Some(bytes) = disk.free {
+    if let Some(bytes) = disk.free() {
         free.add(&[], bytes);
     }
 }

@@ -32,7 +32,7 @@ impl App {
             memory_bytes: machine::process_memory(pid),
         };
         let memory = machine::machine_memory();
-        let disk = machine::disk(self.folder());
+        let disk = kapelle_store::disk::space(self.folder());
         let size = |name: &str| std::fs::metadata(self.folder().join(name)).map_or(0, |about| about.len());
         let mut scripts = Vec::new();
         for script in self.all_scripts(tenant) {
@@ -57,8 +57,9 @@ impl App {
                 folder: self.folder().display().to_string(),
                 database_bytes: DATABASE.into_iter().map(size).sum(),
                 history_bytes: self.memory.recorder.history().map_or(0, kapelle_store::history::History::bytes),
-                total_bytes: disk.map(|(total, _)| total),
-                free_bytes: disk.map(|(_, free)| free),
+                total_bytes: disk.map(|space| space.total),
+                used_bytes: disk.map(|space| space.used),
+                free_bytes: disk.map(|space| space.free),
             },
             scripts,
         }

@@ -1,6 +1,7 @@
 // The one sentence of the page Monitor: what holds work up, and what lifts it. Pure.
 import type { Alias, AllCounts, Schema, System } from "../../api/paths";
 import { count, duration, many, percent } from "../../kit/format";
+import { diskShare } from "../system/model";
 
 export type Facts = {
   counts: AllCounts | null;
@@ -138,11 +139,11 @@ function machine({ system }: Facts): Verdict[] {
       link: { to: "/system", words: "See the machine" },
     });
   }
-  const disk = system?.disk;
-  if (disk?.total_bytes && disk.free_bytes != null && disk.free_bytes / disk.total_bytes < 0.05) {
+  const full = system ? diskShare(system.disk) : null;
+  if (full !== null && full > 0.95) {
     found.push({
       tone: "bad",
-      what: `The disk is ${percent(1 - disk.free_bytes / disk.total_bytes)} full`,
+      what: `The disk is ${percent(full)} full`,
       lift: "Free some of it: without room nothing can be recorded, and the server stops taking work.",
       link: { to: "/system", words: "See the disk" },
     });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Check, commandFor, settings, settingText, worstFirst } from "./model";
+import { type Check, commandFor, diskShare, settings, settingText, worstFirst } from "./model";
 
 const check = (name: string, status: string): Check => ({ name, status, value: 1, reason: "" }) as Check;
 
@@ -7,6 +7,12 @@ test("each check has a command", () => {
   expect(commandFor(check("disk free", "warning"))).toBe("kapelle doctor");
   expect(commandFor(check("failure rate", "critical"))).toBe("kapelle dead list");
   expect(commandFor(check("anything", "critical"))).toBe("kapelle doctor");
+});
+
+test("the disk is as full as df says, whatever is reserved for root", () => {
+  expect(diskShare({ used_bytes: 45, free_bytes: 55 })).toBe(0.45);
+  expect(diskShare({ used_bytes: 45 })).toBeNull();
+  expect(diskShare({ used_bytes: 0, free_bytes: 0 })).toBeNull();
 });
 
 test("the worst come first", () => {

@@ -1,5 +1,5 @@
 // What the page System says of checks and settings. Pure.
-import type { Schema, Setting } from "../../api/paths";
+import type { Schema, Setting, System } from "../../api/paths";
 
 export type Check = Schema<"CheckResult">;
 
@@ -13,6 +13,12 @@ export function commandFor(check: Check): string {
   if (/budget|spend|cost|money/.test(name)) return "kapelle budgets list";
   if (/host/.test(name)) return "kapelle workers list";
   return "kapelle doctor";
+}
+
+/** The share of a disk that is in use, as `df` shows it: what is reserved for root counts neither as used nor as free. */
+export function diskShare(disk: Pick<System["disk"], "used_bytes" | "free_bytes">): number | null {
+  const { used_bytes: used, free_bytes: free } = disk;
+  return used == null || free == null || used + free === 0 ? null : used / (used + free);
 }
 
 const RANK: Record<string, number> = { critical: 0, fail: 0, warning: 1, warn: 1 };

@@ -10,6 +10,7 @@ import { Meter } from "../../kit/text";
 import { Duration } from "../../kit/time";
 import { Config } from "./config";
 import { Doctor, Health } from "./health";
+import { diskShare } from "./model";
 
 function share(part: number | null | undefined, all: number | null | undefined): number | null {
   return part == null || !all ? null : part / all;
@@ -21,7 +22,7 @@ function Machine({ of }: { of: System }) {
     machine.memory_total_bytes != null && machine.memory_available_bytes != null
       ? share(machine.memory_total_bytes - machine.memory_available_bytes, machine.memory_total_bytes)
       : null;
-  const full = disk.free_bytes != null && disk.total_bytes ? 1 - disk.free_bytes / disk.total_bytes : null;
+  const full = diskShare(disk);
   const meter = (part: number | null, words: string) =>
     part === null ? null : (
       <Meter share={part} tone={part > 0.9 ? "bad" : part > 0.75 ? "warn" : "good"} label={words} />
@@ -51,6 +52,7 @@ function Machine({ of }: { of: System }) {
             ["Folder", <code key="f">{visible(disk.folder)}</code>],
             ["Database", bytes(disk.database_bytes)],
             ["History", bytes(disk.history_bytes)],
+            ["Disk in use", bytes(disk.used_bytes)],
             ["Free", bytes(disk.free_bytes)],
             ["Up for", <Duration key="u" ms={of.uptime_ms} />],
           ]}

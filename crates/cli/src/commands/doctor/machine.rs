@@ -23,11 +23,16 @@ const AHEAD_MS: i64 = 5_000;
 pub fn store(folder: &Path) -> Vec<Check> {
     let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let usage = disk::usage(there);
-    let disk = match usage.free {
+    let disk = match usage.space {
         None => Check::new("disk", State::Ok, "this system does not tell the free space"),
-        Some(free) if free < LOW => Check::new("disk", State::Warn, format!("{} are free", size::in_words(free)))
-            .todo("free some space: a full disk refuses every change until there is room"),
-        Some(free) => Check::new("disk", State::Ok, format!("{} are free", size::in_words(free))),
+        Some(space) => {
+            let found = format!("{} are free, {} % in use", size::in_words(space.free), space.percent_used());
+            match space.free < LOW {
+                true => Check::new("disk", State::Warn, found)
+                    .todo("free some space: a full disk refuses every change until there is room"),
+                false => Check::new("disk", State::Ok, found),
+            }
+        }
     };
     let (database, log) = (size::in_words(usage.database), size::in_words(usage.log));
     let found = format!("{database} in kapelle.db, {log} in its write-ahead log");
