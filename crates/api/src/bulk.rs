@@ -110,6 +110,9 @@ pub struct BulkResult {
     pub refused: Vec<BulkRefusal>,
     /// Whether the filter matches more than 1,000.
     pub more: bool,
+    /// The last one that the ids or the filter name. With `more`, the same filter with this as its `before` goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
     /// Cost of those of `done` until now; a second time may cost as much.
     pub spent_nanousd: u64,
 }

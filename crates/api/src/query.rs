@@ -110,6 +110,9 @@ pub struct RunQuery {
     /// Only runs with this text in their id, workflow, starter or error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
+    /// Only runs that are paused; with `false`, only those that are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
     /// Only runs with a degraded step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded: Option<bool>,

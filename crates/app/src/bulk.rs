@@ -45,7 +45,7 @@ impl App {
             }
             _ => return Err(either()),
         };
-        let mut result = begin(given.dry_run, &matched);
+        let mut result = begin(given.dry_run, &matched, RunId);
         for id in matched.ids.into_iter().map(RunId) {
             let account = Account::Run(id);
             let done = match (given.dry_run, given.action) {
@@ -89,7 +89,7 @@ impl App {
             }
             _ => return Err(either()),
         };
-        let mut result = begin(given.dry_run, &matched);
+        let mut result = begin(given.dry_run, &matched, TaskId);
         for id in matched.ids.into_iter().map(TaskId) {
             let done = match given.action {
                 api::TaskAct::Cancel if given.dry_run => {
@@ -118,7 +118,7 @@ impl App {
             }
             _ => return Err(either()),
         };
-        let mut result = begin(given.dry_run, &matched);
+        let mut result = begin(given.dry_run, &matched, TaskId);
         for id in matched.ids.into_iter().map(TaskId) {
             let done = match (given.dry_run, given.action) {
                 (true, _) => self.is_in(by.tenant, id, |kind| kind == StateKind::Failed),
@@ -227,8 +227,14 @@ fn either() -> AppError {
     AppError::unprocessable("ids, filter: expected one of the two")
 }
 
-fn begin(dry_run: bool, matched: &Matched) -> api::BulkResult {
-    api::BulkResult { dry_run, matched: matched.ids.len() as u64, more: matched.more, ..api::BulkResult::default() }
+fn begin<T: ToString>(dry_run: bool, matched: &Matched, id: impl Fn(i64) -> T) -> api::BulkResult {
+    api::BulkResult {
+        dry_run,
+        matched: matched.ids.len() as u64,
+        more: matched.more,
+        last: matched.ids.last().map(|last| id(*last).to_string()),
+        ..api::BulkResult::default()
+    }
 }
 
 fn of_ids<T: std::str::FromStr>(ids: &[String], number: impl Fn(T) -> i64) -> Result<Matched, AppError> {

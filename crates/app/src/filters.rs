@@ -26,12 +26,17 @@ pub(crate) struct Words {
     states: Vec<StateKind>,
     category: Option<String>,
     pub(crate) degraded: bool,
+    paused: Option<bool>,
 }
 
 impl Words {
     /// Says whether every row fits, so that a page is one read.
     pub(crate) fn is_plain(&self) -> bool {
-        self.text.is_none() && self.states.is_empty() && self.category.is_none() && !self.degraded
+        self.text.is_none()
+            && self.states.is_empty()
+            && self.category.is_none()
+            && !self.degraded
+            && self.paused.is_none()
     }
 
     fn fits_text<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> bool {
@@ -47,7 +52,8 @@ impl Words {
             _ => "",
         };
         let by = row.started_by.as_deref().unwrap_or_default();
-        self.fits_text([row.id.to_string().as_str(), row.workflow.as_str(), by, error])
+        self.paused.is_none_or(|paused| paused == row.paused.is_some())
+            && self.fits_text([row.id.to_string().as_str(), row.workflow.as_str(), by, error])
     }
 
     /// Says whether a task fits.
@@ -114,8 +120,12 @@ pub(crate) fn of_runs(given: &api::RunQuery) -> Result<(RunFilter, Words), AppEr
         since: at("since", given.since.as_deref())?,
         until: at("until", given.until.as_deref())?,
     };
-    let words =
-        Words { text: text(given.q.as_deref())?, degraded: given.degraded.unwrap_or(false), ..Words::default() };
+    let words = Words {
+        text: text(given.q.as_deref())?,
+        degraded: given.degraded.unwrap_or(false),
+        paused: given.paused,
+        ..Words::default()
+    };
     Ok((filter, words))
 }
 
@@ -139,6 +149,7 @@ pub(crate) fn of_tasks(given: api::TaskQuery) -> Result<(TaskFilter, Words), App
         states,
         category: given.category,
         degraded: given.degraded.unwrap_or(false),
+        ..Words::default()
     };
     Ok((filter, words))
 }

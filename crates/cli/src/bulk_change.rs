@@ -75,7 +75,8 @@ async fn all(
         sum.matched += page.matched;
         sum.done += page.done;
         sum.spent_nanousd += page.spent_nanousd;
-        before = page.ids.last().cloned();
+        sum.last.clone_from(&page.last);
+        before = page.last;
         sum.ids.extend(page.ids);
         sum.refused.extend(page.refused);
         if !page.more || before.is_none() {

@@ -39,7 +39,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("runs watch", &["kapelle runs watch run_1"]),
     ("runs graph", &["kapelle runs graph run_1", "kapelle runs graph run_1 --format svg"]),
     ("runs explain", &["kapelle runs explain run_2"]),
-    ("runs rerun", &["kapelle runs rerun run_1 --from said"]),
+    ("runs rerun", &["kapelle runs rerun run_1 --from said", "kapelle runs rerun --all --workflow hello --dry-run"]),
     (
         "runs cancel",
         &[
@@ -47,8 +47,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "kapelle runs cancel --all --workflow hello --dry-run",
         ],
     ),
-    ("runs pause", &["kapelle runs pause run_2"]),
-    ("runs resume", &["kapelle runs resume run_2"]),
+    ("runs pause", &["kapelle runs pause run_2", "kapelle runs pause --all --workflow hello --dry-run"]),
+    ("runs resume", &["kapelle runs resume run_2", "kapelle runs resume --all --dry-run"]),
     ("runs signal", &["kapelle runs signal run_2 go --payload '{\"by\": \"ada\"}'"]),
     ("approvals", &["kapelle approvals"]),
     ("approvals list", &["kapelle approvals list"]),

@@ -3,6 +3,7 @@
 mod control;
 mod estimate;
 mod graph;
+mod many;
 mod rerun;
 mod texts;
 mod watch;
@@ -68,15 +69,9 @@ enum Verb {
     /// too
     Cancel(control::Cancel),
     /// Pause a run: no further step begins until it is resumed
-    Pause {
-        /// An id such as run_3
-        run: String,
-    },
+    Pause(control::Hold),
     /// Resume a paused run
-    Resume {
-        /// An id such as run_3
-        run: String,
-    },
+    Resume(control::Hold),
     /// Send a signal to the step that waits for it, or to the first that will
     Signal {
         /// An id such as run_3
@@ -122,8 +117,8 @@ pub async fn run(app: &App, args: Args) -> Result<Code, Failure> {
         Verb::Explain { run, step } => why::explain(app, &ids::Id::Run(ids::run(&run)?), step.as_deref()).await,
         Verb::Rerun(args) => rerun::run(app, args).await,
         Verb::Cancel(cancel) => control::cancel(app, cancel).await,
-        Verb::Pause { run } => control::ask(app, &run, async |api, run| api.pause_run(run).await).await,
-        Verb::Resume { run } => control::ask(app, &run, async |api, run| api.resume_run(run).await).await,
+        Verb::Pause(hold) => control::pause(app, hold).await,
+        Verb::Resume(hold) => control::resume(app, hold).await,
         Verb::Signal { run, name, payload } => control::signal(app, &run, &name, &payload).await,
     }
 }

@@ -63,10 +63,10 @@ struct Cancel {
     q: Option<String>,
     /// With --all: only tasks submitted from then on: a time back from now, such as 7d, or a date
     #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "all")]
-    from: Option<String>,
-    /// With --all: only tasks submitted before then, as --from
+    since: Option<String>,
+    /// With --all: only tasks submitted before then, as --since
     #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "all")]
-    to: Option<String>,
+    until: Option<String>,
     #[command(flatten)]
     sure: Sure,
     /// The recorded reason
@@ -131,8 +131,8 @@ async fn cancel(app: &App, cancel: Cancel) -> Result<Code, Failure> {
             worker: cancel.worker.clone(),
             queue: cancel.queue.clone(),
             q: cancel.q.clone(),
-            since: cancel.from.clone(),
-            until: cancel.to.clone(),
+            since: cancel.since.clone(),
+            until: cancel.until.clone(),
             before,
             ..TaskQuery::default()
         };

@@ -75,6 +75,29 @@ fn a_paused_run_waits_and_a_run_is_cancelled_once() {
 }
 
 #[test]
+fn many_runs_are_counted_and_confirmed_before_they_are_paused_resumed_or_done_again() {
+    let place = waiting();
+    let ask = |verb: &str, rest: &[&str]| place.kapelle(&[&["runs", verb, "--all"], rest].concat());
+    assert_eq!(ask("pause", &["--dry-run"]).out, "1 run to pause\n");
+    ask("pause", &[]).refused(2, &["this would pause 1 run", "nothing was done", "--yes"]);
+    assert!(ask("pause", &["--workflow", "other", "--yes"]).err.contains("no run to pause"));
+    assert_eq!(ask("pause", &["--since", "1h", "--yes"]).out, "paused 1 run\n");
+    assert!(ask("pause", &["--yes"]).err.contains("no run to pause"), "it is paused");
+    assert_eq!(ask("resume", &["--yes"]).out, "resumed 1 run\n");
+    assert!(ask("resume", &["--yes"]).err.contains("no run to resume"));
+    assert!(ask("rerun", &["--yes"]).err.contains("no run to rerun"), "it has not ended");
+    assert_eq!(ask("cancel", &["--yes"]).out, "cancelled 1 run\n");
+    assert!(ask("rerun", &["--yes"]).err.contains("no run to rerun"), "it did not fail");
+    assert_eq!(ask("rerun", &["--state", "cancelled", "--dry-run"]).out, "1 run to rerun\n");
+    let again = ask("rerun", &["--state", "cancelled", "--yes", "--json"]).json();
+    assert_eq!((&again["done"], &again["ids"][0], &again["last"]), (&1.into(), &"run_2".into(), &"run_1".into()));
+    for (verb, rest) in [("rerun", &["--from", "ask"][..]), ("rerun", &["--state", "running"]), ("pause", &["run_1"])] {
+        assert_eq!(ask(verb, rest).code, 2, "{verb} {rest:?}");
+    }
+    place.kapelle(&["runs", "resume"]).refused(2, &["required"]);
+}
+
+#[test]
 fn a_run_is_done_again_from_a_step() {
     let place = Place::ran();
     let again = place.kapelle(&["runs", "rerun", "run_1", "--json"]).json();
@@ -100,7 +123,10 @@ fn versions_are_listed_compared_rolled_back_and_kept_while_used() {
     place.kapelle(&["workflows", "delete", "reply", "7"]).refused(3, &["no version 7"]);
     place.kapelle(&["workflows", "versions", "repli"]).refused(3, &["did you mean `reply`?"]);
     let said = place.kapelle(&["workflows", "rollback", "reply", "1"]);
-    assert!(said.out.contains("version 3 of reply has the text of version 1; written to workflows/reply.yaml"), "{said:?}");
+    assert!(
+        said.out.contains("version 3 of reply has the text of version 1; written to workflows/reply.yaml"),
+        "{said:?}"
+    );
     assert_eq!(std::fs::read_to_string(place.path("workflows/reply.yaml")).unwrap(), text("one"));
     assert_eq!(place.kapelle(&["workflows", "source", "reply"]).out.trim_end(), text("one").trim_end());
 }

@@ -1,15 +1,15 @@
 //! Cancelling, pausing, resuming and signalling runs.
 
 use kapelle::core::Name;
-use kapelle_api::{Api, BulkRuns, ClientError, Reason, Run, RunAct, RunQuery, Signal};
+use kapelle_api::{Api, ClientError, Reason, Run, RunAct, Signal};
 use serde_json::{Value, json};
 
+use super::many::{self, Many};
 use crate::{
     api_session::ApiSession,
     app::App,
-    bulk_change::{self, Change, Sure},
     failure::{Code, Failure},
-    ids, moment,
+    ids,
 };
 
 /// The runs to cancel.
@@ -18,26 +18,21 @@ pub(super) struct Cancel {
     /// An id such as run_3
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     run: Option<String>,
-    /// All open runs that the options below name; their number is shown and confirmed first
-    #[arg(long)]
-    all: bool,
-    /// With --all: only runs of this workflow
-    #[arg(long, value_name = "NAME", requires = "all")]
-    workflow: Option<String>,
-    /// With --all: only runs with this text in their id, workflow, starter or error
-    #[arg(long = "text", value_name = "TEXT", requires = "all")]
-    q: Option<String>,
-    /// With --all: only runs started from then on: a time back from now, such as 7d, or a date
-    #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "all")]
-    from: Option<String>,
-    /// With --all: only runs started before then, as --from
-    #[arg(long, value_name = "TIME", value_parser = moment::parse, requires = "all")]
-    to: Option<String>,
     #[command(flatten)]
-    sure: Sure,
+    many: Many,
     /// The recorded reason
     #[arg(long, default_value = "cancelled on the command line")]
     reason: String,
+}
+
+/// The runs to pause or to resume.
+#[derive(Debug, clap::Args)]
+pub(super) struct Hold {
+    /// An id such as run_3
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    run: Option<String>,
+    #[command(flatten)]
+    many: Many,
 }
 
 /// Cancels one run, or many.
@@ -45,25 +40,33 @@ pub(super) struct Cancel {
 /// # Errors
 /// When the run does not exist, or the change is not confirmed.
 pub(super) async fn cancel(app: &App, cancel: Cancel) -> Result<Code, Failure> {
-    if let Some(run) = &cancel.run {
-        let why = Reason { reason: Some(cancel.reason) };
-        return ask(app, run, async |api, run| api.cancel_run(run, why).await).await;
-    }
-    let change = Change { verb: "cancel", done: "cancelled", noun: "run" };
-    bulk_change::carry_out(app, change, &cancel.sure, async |api, dry_run, before| {
-        let filter = RunQuery {
-            workflow: cancel.workflow.clone(),
-            q: cancel.q.clone(),
-            since: cancel.from.clone(),
-            until: cancel.to.clone(),
-            open: Some(true),
-            before,
-            ..RunQuery::default()
-        };
-        let reason = Some(cancel.reason.clone());
-        api.bulk_runs(BulkRuns { action: RunAct::Cancel, ids: None, filter: Some(filter), dry_run, reason }).await
-    })
-    .await
+    let Some(run) = &cancel.run else {
+        return many::carry_out(app, (RunAct::Cancel, None), &cancel.many, Some(&cancel.reason)).await;
+    };
+    let why = Reason { reason: Some(cancel.reason) };
+    ask(app, run, async |api, run| api.cancel_run(run, why).await).await
+}
+
+/// Pauses one run, or many.
+///
+/// # Errors
+/// As [`cancel`].
+pub(super) async fn pause(app: &App, hold: Hold) -> Result<Code, Failure> {
+    let Some(run) = &hold.run else {
+        return many::carry_out(app, (RunAct::Pause, None), &hold.many, None).await;
+    };
+    ask(app, run, async |api, run| api.pause_run(run).await).await
+}
+
+/// Resumes one run, or many.
+///
+/// # Errors
+/// As [`cancel`].
+pub(super) async fn resume(app: &App, hold: Hold) -> Result<Code, Failure> {
+    let Some(run) = &hold.run else {
+        return many::carry_out(app, (RunAct::Resume, None), &hold.many, None).await;
+    };
+    ask(app, run, async |api, run| api.resume_run(run).await).await
 }
 
 /// Requests a change of a run, and prints its state after that.

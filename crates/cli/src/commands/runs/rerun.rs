@@ -1,9 +1,10 @@
-//! `kapelle runs rerun RUN [--from STEP] [--recorded]`.
+//! `kapelle runs rerun RUN [--from STEP] [--recorded]`, and `--all` for many.
 
 use std::path::PathBuf;
 
-use kapelle_api::Api;
+use kapelle_api::{Api, RunAct};
 
+use super::many::{self, Many};
 use crate::{
     api_session::in_process,
     app::App,
@@ -22,16 +23,22 @@ const WAIT_MS: u64 = 30_000;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The run, such as run_3; it must have ended
-    run: String,
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    run: Option<String>,
     /// The step of the outermost block that runs again, with everything that depends on it
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", conflicts_with = "all")]
     from: Option<String>,
     /// Run steps again with the recorded answers of models, without asking providers and without cost
-    #[arg(long)]
+    #[arg(long, conflicts_with = "all")]
     recorded: bool,
     /// Also write report.md and run.json to DIR/<run>/
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "all")]
     out: Option<PathBuf>,
+    /// With --all: only runs that ended in this state
+    #[arg(long, value_parser = ["failed", "cancelled", "succeeded"], default_value = "failed")]
+    state: String,
+    #[command(flatten)]
+    many: Many,
 }
 
 /// Runs the verb.
@@ -39,7 +46,10 @@ pub(super) struct Args {
 /// # Errors
 /// When the run or step does not exist, the run has not ended, or the new one does not succeed.
 pub(super) async fn run(app: &App, args: Args) -> Result<Code, Failure> {
-    let earlier = ids::run(&args.run)?;
+    let Some(run) = &args.run else {
+        return many::carry_out(app, (RunAct::Rerun, Some(&args.state)), &args.many, None).await;
+    };
+    let earlier = ids::run(run)?;
     let how = if args.recorded { ", with its recorded model answers" } else { "" };
     if let Some(client) = remote::server(app)? {
         let wanted = kapelle_api::Rerun { from: args.from.clone(), recorded: args.recorded };
