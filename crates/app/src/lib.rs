@@ -132,6 +132,7 @@ mod training_request;
 mod turns;
 mod waiting;
 mod watch;
+mod watched_tasks;
 mod webhook_config;
 mod worker_names;
 mod worker_stats;

@@ -25,7 +25,9 @@ use crate::{
     rates::OfGateway,
     session::{SESSION_FILE, Session},
     settings::Settings,
-    watch, workflow_files,
+    watch,
+    watched_tasks::ReadAlong,
+    workflow_files,
 };
 
 /// Source of environment variables.
@@ -285,6 +287,8 @@ fn begin_journal(folder: &Path) -> Option<PrepaidJournal> {
 /// The token issuer, told by the engine when an attempt is over and when money may have come free.
 fn new_token_issuer(gateway: &Arc<Gateway>, ledger: &Arc<EngineLedger>, engine: &Engine) -> Arc<TokenIssuer> {
     let service = Service::new(Arc::clone(gateway));
+    let (outputs, reader) = (Arc::clone(engine.live_output()), Arc::clone(engine.reader()));
+    service.show_to(Arc::new(ReadAlong { outputs, reader }));
     let token_issuer = Arc::new(TokenIssuer::new(Arc::new(service), Arc::clone(ledger) as _));
     engine.notice_flags().leases.store(true, std::sync::atomic::Ordering::Relaxed);
     let told = Arc::downgrade(&token_issuer);

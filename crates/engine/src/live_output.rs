@@ -146,6 +146,19 @@ impl LiveOutputs {
         self.changed.subscribe()
     }
 
+    /// Tells whether anybody reads the texts of a step of a run, or of another task.
+    #[must_use]
+    pub fn is_read(&self, of_run: bool) -> bool {
+        if of_run { self.changed.receiver_count() > 0 } else { self.takes_single() }
+    }
+
+    /// Returns a sink for an attempt that calls models from outside, such as one on a worker host. Its text ends when
+    /// the sink is dropped.
+    #[must_use]
+    pub fn sink(self: &Arc<Self>, attempt: (TaskId, u32), step: Option<(RunId, &str)>) -> Arc<dyn TextSink> {
+        Arc::new(Speaker::new(self, attempt, step))
+    }
+
     fn keep(&self, text: &Arc<LiveOutput>) {
         let mut kept = self.lock();
         if kept.texts.len() < TEXTS_MAX || kept.texts.contains_key(&text.task) {

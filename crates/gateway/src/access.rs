@@ -16,6 +16,7 @@ use crate::{
     money::Payer,
     replay::{ReplayCursor, TaskKey},
     tokens::Leases,
+    watched::Voice,
 };
 
 /// Prefix of every token. Public scripts check that their key begins with `sk-`; the rest helps to find a leaked token.
@@ -99,6 +100,8 @@ pub(crate) struct Holder {
     pub(crate) cursor: tokio::sync::Mutex<Option<ReplayCursor>>,
     /// Record of the replayed answers, for an attempt that may outlive this process.
     pub(crate) leases: Option<Arc<dyn Leases>>,
+    /// Shows the text of its calls to those who watch its task.
+    pub(crate) voice: Voice,
     ended: watch::Sender<bool>,
 }
 
@@ -109,7 +112,8 @@ impl Holder {
     }
 
     fn lasting(grant: Grant, leases: Option<Arc<dyn Leases>>) -> Arc<Holder> {
-        Arc::new(Holder { grant, cursor: tokio::sync::Mutex::new(None), leases, ended: watch::Sender::new(false) })
+        let (cursor, ended) = (tokio::sync::Mutex::new(None), watch::Sender::new(false));
+        Arc::new(Holder { grant, cursor, leases, voice: Voice::default(), ended })
     }
 
     /// Returns a channel that changes to true when the token ends.

@@ -22,6 +22,7 @@
 //!   token of its server.
 //! - [`bypass`]: detection of provider addresses in scripts.
 //! - [`price`]: prices of tokens, in whole nano-dollars.
+//! - `watched`: the text of calls while it is written, for those who watch a task.
 //! - `rate`, `circuit_breakers`, `admission`: when a provider may be called, and how often.
 
 #![cfg_attr(
@@ -59,6 +60,7 @@ pub mod service;
 pub mod status;
 pub mod tokens;
 mod upstream_response;
+mod watched;
 pub mod wire;
 
 #[cfg(not(feature = "http"))]
@@ -82,4 +84,5 @@ pub use secret::Secret;
 pub use service::{Body, Reply, Service};
 pub use status::{AliasStatus, LinkState, LinkStatus, ModelStatus, ProviderStatus};
 pub use tokens::{Issued, Scope, TokenIssuer};
+pub use watched::WatchedTasks;
 pub use wire::Operation;

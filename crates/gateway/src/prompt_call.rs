@@ -90,7 +90,7 @@ impl Gateway {
             return remote.complete((key.task, grant.payer.attempt), &call, limits).await.map_err(GatewayError::plain);
         }
         let (watcher, fits) = (prompt.watcher.as_deref(), prompt.fits.as_deref());
-        let request = Request { call, holder: &prompt.holder, limits, watcher, fits };
+        let request = Request { call, holder: &prompt.holder, limits, watcher, tap: None, fits };
         match self.pipeline().run(self, request).await {
             Ok(Outcome::Answer(whole)) => {
                 // A provider's answer was shown while it arrived.

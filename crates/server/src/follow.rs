@@ -148,7 +148,8 @@ pub async fn follow(site: Arc<Site>, who: Arc<Identity>, run: RunId, (standing, 
 impl Follower {
     async fn work(&mut self) {
         let mut events = self.app.watch_runs();
-        let mut changes = self.app.live_output().watch();
+        // Whoever watches the texts has models outside of this process asked for them, too.
+        let mut changes = self.through.is_some().then(|| self.app.live_output().watch());
         let (run, mut looks) = (self.run, 0);
         loop {
             let next = self.standing.next;
@@ -181,9 +182,7 @@ impl Follower {
             loop {
                 let look = Instant::now() + TEXT_EVERY;
                 let changed = async {
-                    if self.through.is_none() {
-                        std::future::pending::<()>().await;
-                    }
+                    let Some(changes) = &mut changes else { return std::future::pending::<()>().await };
                     tokio::time::sleep_until(look).await;
                     // The sender lives in the engine.
                     let _ = changes.changed().await;

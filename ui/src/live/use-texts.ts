@@ -11,7 +11,7 @@ export function useTaskTexts(id: string | null): string {
   useTopic(id ? `task:${id}` : null, (frames) => {
     const deltas = frames.flatMap((frame) => frame.texts ?? []);
     if (deltas.length > 0) setTexts((was) => withTexts(was, deltas));
-    if (frames.some((frame) => frame.tasks || frame.resync)) reread("/api/v1/tasks/{id}");
+    if (frames.some((frame) => frame.tasks || frame.resync)) reread("/api/v1/tasks/{id}", "/api/v1/tasks/{id}/explain");
   });
   return wholeText(texts);
 }

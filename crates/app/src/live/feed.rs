@@ -13,7 +13,7 @@ use kapelle_core::{
 };
 use kapelle_engine::{Changes, RunChange, SingleTexts, TaskChange};
 use kapelle_store::{Page, StoreError, TaskFilter};
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::watch, time::MissedTickBehavior};
 
 use super::{
     change_log::{Entry, Listening},
@@ -45,6 +45,8 @@ pub struct LiveFeed {
     topics: BTreeMap<Topic, Texts>,
     /// Listens to what models write for single tasks, while such a topic is followed.
     single: Option<SingleTexts>,
+    /// Listens to what models write for steps outside of this process, while a run is followed.
+    steps: Option<watch::Receiver<()>>,
     /// Steps known to wait for a person, whose end is told, too; and tasks known to wait for money.
     asked: HashSet<TaskId>,
     parked: HashSet<TaskId>,
@@ -82,6 +84,7 @@ impl App {
             listening,
             topics: BTreeMap::new(),
             single: None,
+            steps: None,
             asked: HashSet::new(),
             parked: HashSet::new(),
             rates: Rates::default(),
@@ -111,6 +114,8 @@ impl LiveFeed {
             Some(kept) => Some(kept).filter(|_| single),
             None => single.then(|| self.app.live_output().take_single()),
         };
+        let runs = self.topics.keys().any(|topic| matches!(topic, Topic::Run(_)));
+        self.steps = runs.then(|| self.steps.take().unwrap_or_else(|| self.app.live_output().watch()));
         // Entries from before the first topic belong to nobody, unless the client says where it was.
         let resync = request.cursor.as_deref().is_some_and(|cursor| !self.go_to(cursor));
         let subscribed = self.topics.keys().map(ToString::to_string).chain(others).collect();

@@ -24,7 +24,7 @@ pub(crate) mod gather;
 mod gemini;
 pub(crate) mod http;
 mod openai;
-mod pieces;
+pub(crate) mod pieces;
 mod refused;
 mod server;
 mod skim;

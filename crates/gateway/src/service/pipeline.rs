@@ -25,6 +25,7 @@ use crate::{
         ReplaySource, Role, Source,
     },
     upstream_response::{UpstreamBody, UpstreamResponse},
+    watched::Tap,
     wire::{ModelCall, Refusal},
 };
 
@@ -44,6 +45,8 @@ pub(crate) struct Request<'a> {
     pub(crate) limits: &'a Limits,
     /// Sink for the text as it arrives, for a caller that wants the whole answer.
     pub(crate) watcher: Option<&'a dyn TextSink>,
+    /// Reader of a streamed answer, for those who watch the caller's task.
+    pub(crate) tap: Option<Tap>,
     /// Test of a text for a caller that cannot use every answer.
     pub(crate) fits: Option<&'a (dyn Fn(&str) -> bool + Send + Sync)>,
 }
@@ -248,13 +251,14 @@ impl Pipeline {
         match mem::replace(&mut upstream.answer, UpstreamBody::Taken) {
             UpstreamBody::Whole(whole) if request.call.stream => {
                 let degraded = Hop::reasons(&hops(faults));
-                let made = ReplyStream::whole(request.call, *upstream, delivery, whole, degraded);
+                let made = ReplyStream::whole((request.call, request.tap), *upstream, delivery, whole, degraded);
                 made.map(|stream| Outcome::Stream(Box::new(stream)))
             }
             UpstreamBody::Whole(whole) => read(&request, (*upstream, faults), delivery, whole).await,
             UpstreamBody::Stream(response) => {
                 let degraded = Hop::reasons(&hops(faults));
-                let opening = Opening { call: request.call, upstream: *upstream, response, delivery, until, degraded };
+                let Request { call, tap, .. } = request;
+                let opening = Opening { call, tap, upstream: *upstream, response, delivery, until, degraded };
                 Ok(Outcome::Stream(Box::new(ReplyStream::new(opening))))
             }
             UpstreamBody::Taken => Err(Failure::internal("no answer")),

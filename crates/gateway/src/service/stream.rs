@@ -25,6 +25,7 @@ use crate::{
     },
     replay::Recorded,
     upstream_response::UpstreamResponse,
+    watched::Tap,
     wire::{
         Door, ModelCall, Operation, Refusal, new_request_id,
         sse::{Parser, frame},
@@ -39,6 +40,7 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// Initial state of a stream.
 pub(crate) struct Opening {
     pub(crate) call: ModelCall,
+    pub(crate) tap: Option<Tap>,
     pub(crate) upstream: UpstreamResponse,
     pub(crate) response: Response,
     pub(crate) delivery: Delivery,
@@ -62,6 +64,8 @@ pub struct ReplyStream {
     length: usize,
     pieces: u64,
     degraded: Option<String>,
+    /// Shows the text to those who watch the caller's task.
+    tap: Option<Tap>,
 }
 
 struct Reading {
@@ -90,7 +94,7 @@ struct Recording {
 
 impl ReplyStream {
     pub(crate) fn new(opening: Opening) -> ReplyStream {
-        let Opening { call, upstream, response, delivery, until, degraded } = opening;
+        let Opening { call, tap, upstream, response, delivery, until, degraded } = opening;
         ReplyStream {
             events: upstream.events(&call),
             ended: delivery.holder.ended(),
@@ -103,6 +107,7 @@ impl ReplyStream {
             upstream,
             until,
             degraded,
+            tap,
         }
     }
 
@@ -111,7 +116,7 @@ impl ReplyStream {
     /// # Errors
     /// [`Failure`] when the answer is not JSON; its call is charged nevertheless.
     pub(crate) fn whole(
-        call: ModelCall,
+        (call, tap): (ModelCall, Option<Tap>),
         mut upstream: UpstreamResponse,
         delivery: Delivery,
         whole: Whole,
@@ -127,6 +132,9 @@ impl ReplyStream {
                 return Err(failure);
             }
         };
+        if let Some(tap) = tap {
+            tap.take(&body);
+        }
         let (events, ended) = (upstream.events(&call), delivery.holder.ended());
         let kept: Arc<[u8]> = if delivery.keeps() { Arc::from(&*body) } else { Arc::from(&[][..]) };
         let content = Content { kind: "text/event-stream", body: kept, degraded: degraded.clone() };
@@ -144,6 +152,7 @@ impl ReplyStream {
             events,
             ended,
             degraded,
+            tap: None,
         })
     }
 
@@ -235,6 +244,9 @@ impl ReplyStream {
         }
         self.length += out.len();
         self.pieces += 1;
+        if let Some(tap) = &self.tap {
+            tap.take(&out);
+        }
         if let Some(record) = &mut self.record {
             record.extend_from_slice(&out);
         }
@@ -263,6 +275,9 @@ impl ReplyStream {
         let Reading { response, delivery, .. } = *reading;
         let seen = *self.events.seen();
         let usage = used(&self.call, seen.usage, seen.tokens);
+        if let Some(tap) = self.tap.take() {
+            tap.take(&last);
+        }
         let mut body = self.record.take().unwrap_or_default();
         body.extend_from_slice(&last);
         let content = Content { kind: "text/event-stream", body: Arc::from(body), degraded: self.degraded.take() };
@@ -298,6 +313,7 @@ impl ReplyStream {
 
     /// Tells the waiting calls, and gives the caller an error as its last piece.
     fn end(&mut self, refusal: Refusal) {
+        self.tap = None;
         self.ready.push_back(self.error_frame(&refusal));
         if let State::Reading(reading) = mem::replace(&mut self.state, State::Done) {
             reading.delivery.fail(&Failure::Refused(refusal));

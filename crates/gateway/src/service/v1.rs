@@ -1,8 +1,8 @@
 //! The door for scripts and SDKs: bytes of a request and a token come in, a reply goes out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use kapelle_core::{Category, Money};
+use kapelle_core::{Category, Money, worker::TextSink};
 use serde_json::json;
 use tokio::select;
 
@@ -10,6 +10,7 @@ use super::{Body, Failure, Outcome, Reply, Request, pipeline::admit};
 use crate::{
     access::{Grant, Holder, Tokens},
     gateway::Gateway,
+    watched::{Speaking, Tap, WatchedTasks},
     wire::{Door, ModelCall, Operation, Refusal},
 };
 
@@ -17,13 +18,19 @@ use crate::{
 pub struct Service {
     gateway: Arc<Gateway>,
     tokens: Tokens,
+    watched: OnceLock<Arc<dyn WatchedTasks>>,
 }
 
 impl Service {
     /// Makes a service over a gateway, whose ledger, log and cache it uses.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Service {
-        Service { gateway, tokens: Tokens::default() }
+        Service { gateway, tokens: Tokens::default(), watched: OnceLock::new() }
+    }
+
+    /// Shows the text of calls to those who watch the task of their token. Later calls of this method change nothing.
+    pub fn show_to(&self, watched: Arc<dyn WatchedTasks>) {
+        let _ = self.watched.set(watched);
     }
 
     /// Returns the tokens in force, to issue and revoke them.
@@ -63,7 +70,14 @@ impl Service {
     async fn answer(&self, operation: Operation, holder: &Arc<Holder>, body: &[u8]) -> Result<Reply, Refusal> {
         let call = ModelCall::parse(operation, body)?;
         let limits = holder.grant.limits();
-        let request = Request { call, holder, limits: &limits, watcher: None, fits: None };
+        let watched = self.watched.get();
+        let speaking = watched.and_then(|watched| Speaking::of(&call, holder, &**watched));
+        let (watcher, tap) = match speaking {
+            Some(speaking) if call.stream => (None, Some(Tap::new(speaking, operation))),
+            other => (other, None),
+        };
+        let watcher = watcher.as_ref().map(|watcher| watcher as &dyn TextSink);
+        let request = Request { call, holder, limits: &limits, watcher, tap, fits: None };
         match self.gateway.pipeline().run(&self.gateway, request).await.map_err(Failure::refusal)? {
             Outcome::Answer(answer) => {
                 let paid = if answer.bought.is_some() { answer.recorded.cost } else { Money::ZERO };

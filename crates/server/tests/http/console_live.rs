@@ -1,13 +1,17 @@
 //! The socket of the console: topics, merged changes, and continuing at a cursor.
 
 use kapelle_server::Limits;
+use kapelle_testkit::scripted_openai::{Script, ScriptedOpenai};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{live::socket, place::Place};
+use crate::{
+    live::socket,
+    place::{Place, Setup},
+};
 
 /// A tab of the console.
 struct Tab(TcpStream);
@@ -175,4 +179,56 @@ async fn a_message_that_is_no_request_ends_the_socket() {
     tab.send(&json!({ "subscribe": "runs" })).await;
     assert!(tab.next().await.unwrap()["refused"][0]["detail"].as_str().unwrap().contains("subscribe"));
     assert_eq!(tab.next().await, Err(1007));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_reads_along_what_models_write_for_a_task_on_a_host() {
+    let text: String = (0..120).map(|at| ["al", "bé", "cü", "d ", "日"][at % 5]).collect();
+    let rules = format!("rules: [{{ reply: '{text}', drip: 1, delay_ms: 8 }}]");
+    let double = ScriptedOpenai::start(Script::from_yaml(&rules).unwrap()).await.unwrap();
+    let place = Place::set_up(Setup { base_url: Some(double.base_url()), ..Setup::default() }).await;
+    let host = json!({ "name": "test", "slots": 4, "workers": ["far"] });
+    let host = place.post("/api/v1/hosts", host).await.json(201)["id"].as_str().unwrap().to_owned();
+    let task = place.submit("far", json!({})).await;
+    let claim = json!({ "max_tasks": 1, "wait_ms": 20_000 });
+    let claimed = place.post(&format!("/api/v1/hosts/{host}/claim"), claim).await.json(200);
+    let claimed = &claimed["tasks"][0];
+    let token = claimed["gateway_token"].as_str().unwrap();
+    let ask = |stream: bool, said: &str| {
+        let body = json!({ "model": "fast", "stream": stream, "messages": [{ "role": "user", "content": said }] });
+        place.ask_as(token, "POST", "/v1/chat/completions", body)
+    };
+    assert_eq!(ask(false, "nobody reads along").await.status, 200);
+    assert_ne!(double.calls()[0].body["stream"], true, "an answer is asked whole while nobody reads it");
+
+    let topic = format!("task:{task}");
+    let mut tab = Tab::open(&place, &place.token).await;
+    tab.follow(&[&topic], None).await;
+    // A script with a streamed answer, and a prompt worker of a host, which asks for the whole.
+    for (part, stream) in [(1, true), (2, false)] {
+        let reading = async {
+            let (mut shown, mut pieces) = (String::new(), 0);
+            while shown.len() < text.len() {
+                let frame = tab.until(|frame| frame["texts"].is_array()).await;
+                for piece in frame["texts"].as_array().unwrap() {
+                    assert_eq!((&piece["task"], &piece["attempt"]), (&json!(task), &json!(1)), "{piece}");
+                    if piece["part"] == part {
+                        assert_eq!(piece["offset"], shown.len() as u64);
+                        shown += piece["text"].as_str().unwrap();
+                        pieces += 1;
+                    }
+                }
+            }
+            (shown, pieces)
+        };
+        let (answer, (shown, pieces)) = tokio::join!(ask(stream, &format!("call {part}")), reading);
+        assert_eq!((answer.status, shown.as_str()), (200, text.as_str()));
+        assert!(pieces > 2, "it came while it was written, in {pieces} pieces");
+        if !stream {
+            assert_eq!(answer.json(200)["choices"][0]["message"]["content"], json!(text));
+        }
+    }
+    let outcome = json!({ "reports": [{ "lease_token": claimed["lease_token"], "outcome": "succeed", "output": 1 }] });
+    place.post(&format!("/api/v1/hosts/{host}/report"), outcome).await.json(200);
+    tab.until(|frame| frame["texts"][0]["ended"] == true).await;
 }
