@@ -57,6 +57,17 @@ pub fn loop_cpu_seconds() -> anyhow::Result<f64> {
     cpu_seconds(|thread| thread == "kapelle-loop")
 }
 
+/// Returns the processor time of this process since its start, ended threads included, in seconds.
+pub fn process_cpu_seconds() -> anyhow::Result<f64> {
+    /// Ticks of a second in `/proc`; fixed on Linux.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    anyhow::ensure!(ticks.len() == 2, "/proc/self/stat has no times");
+    Ok((ticks[0] + ticks[1]) / TICKS)
+}
+
 /// Returns the processor time of selected threads of this process, in seconds.
 pub fn cpu_seconds(counts: impl Fn(&str) -> bool) -> anyhow::Result<f64> {
     let mut nanoseconds = 0.0;

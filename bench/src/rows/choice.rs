@@ -30,6 +30,8 @@ const ROWS: &[Row] = &[
     Row { name: "memory", measure: |plan| Box::pin(super::memory::measure(plan)) },
     Row { name: "gateway", measure: |plan| Box::pin(super::gateway::measure(plan)) },
     Row { name: "http", measure: |plan| Box::pin(super::http::measure(plan)) },
+    Row { name: "console", measure: |plan| Box::pin(super::http::console::measure(plan)) },
+    Row { name: "history", measure: |plan| Box::pin(super::http::history::measure(plan)) },
 ];
 
 /// Returns the rows of those names, or all without names.

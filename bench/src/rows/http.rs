@@ -1,6 +1,8 @@
 //! `http`: the real server on a socket. Clients and server share this process and its cores.
 
 mod client;
+pub mod console;
+pub mod history;
 mod hosts;
 mod served;
 mod streams;

@@ -27,7 +27,43 @@ impl Client {
     /// Posts a body and returns that of the answer, to be read before the next request.
     pub async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<&[u8]> {
         let length = body.len();
-        let request = format!("POST {path} HTTP/1.1\r\n{}content-length: {length}\r\n\r\n{body}", self.head);
+        self.send(format!("POST {path} HTTP/1.1\r\n{}content-length: {length}\r\n\r\n{body}", self.head)).await
+    }
+
+    /// Reads a path and returns the body of the answer.
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<&[u8]> {
+        self.send(format!("GET {path} HTTP/1.1\r\n{}\r\n", self.head)).await
+    }
+
+    /// Opens a WebSocket.
+    pub async fn upgrade(mut self, path: &str) -> anyhow::Result<Client> {
+        let more = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\n{}{more}\r\n", self.head);
+        self.stream.write_all(request.as_bytes()).await?;
+        self.buffer.clear();
+        while !self.buffer.windows(4).any(|window| window == b"\r\n\r\n") {
+            self.more().await?;
+        }
+        anyhow::ensure!(self.buffer.starts_with(b"HTTP/1.1 101"), "refused: {}", String::from_utf8_lossy(&self.buffer));
+        Ok(self)
+    }
+
+    /// Sends a text of less than 126 bytes over the WebSocket, with a mask of zeros.
+    pub async fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        let length = u8::try_from(text.len()).ok().filter(|length| *length < 126).context("the text is too long")?;
+        let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
+        frame.extend_from_slice(text.as_bytes());
+        Ok(self.stream.write_all(&frame).await?)
+    }
+
+    /// Takes what has come, unread.
+    pub async fn drain(&mut self) -> anyhow::Result<()> {
+        self.buffer.clear();
+        self.more().await
+    }
+
+    async fn send(&mut self, request: String) -> anyhow::Result<&[u8]> {
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
         let (head, length) = loop {

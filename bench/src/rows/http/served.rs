@@ -18,7 +18,11 @@ pub struct Served {
 impl Served {
     /// Starts a server over a fresh folder, with that many slots.
     pub async fn start(plan: &Plan, slots: u32) -> anyhow::Result<Served> {
-        let bed = Bed::fresh(plan, "http", slots).await?;
+        Served::over(Bed::fresh(plan, "http", slots).await?, slots).await
+    }
+
+    /// Starts a server over a bed.
+    pub async fn over(bed: Bed, slots: u32) -> anyhow::Result<Served> {
         let options = Options {
             listen: "127.0.0.1:0".to_owned(),
             host_names: Vec::new(),
