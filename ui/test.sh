@@ -27,4 +27,4 @@ case ${1:-} in
     shots | pictures) exec node "e2e/$1.mjs" ;;
 esac
 exec node --test --test-concurrency=1 --test-reporter=spec \
-    e2e/pages.test.mjs e2e/stories.test.mjs e2e/console.test.mjs e2e/first.test.mjs e2e/speed.test.mjs
+    e2e/pages.test.mjs e2e/stories.test.mjs e2e/console.test.mjs e2e/schedules.test.mjs e2e/first.test.mjs e2e/speed.test.mjs

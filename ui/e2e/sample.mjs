@@ -81,6 +81,17 @@ export async function fill(server) {
   const failed = await made({ worker: "translator", input: { text, language: "German" } });
   const later = await made({ worker: "log", input: { message: "later" }, delay_ms: 3_600_000 });
   const hostile = await made({ worker: "log", input: { message: HOSTILE } });
+  const every = { timezone: "Europe/Berlin", workflow: "demo", with: { n: 3 } };
+  await server.ask("POST", "/api/v1/schedules", { name: "nightly", cron: "30 2 * * *", ...every });
+  await server.ask("POST", "/api/v1/schedules/nightly/fire");
+  await server.ask("POST", "/api/v1/schedules/nightly/fire");
+  await server.ask("POST", "/api/v1/schedules", {
+    name: "quarters",
+    cron: "15m",
+    worker: "log",
+    with: { message: "x" },
+  });
+  await server.ask("POST", "/api/v1/schedules/quarters/pause", { reason: "the source is moved" });
   return { demo, asks, slow, done, failed, later, hostile };
 }
 
@@ -105,6 +116,8 @@ export function places(made) {
     ["workflow-graph", "/workflows/demo"],
     ["workflow-text", "/workflows/demo?view=text"],
     ["workflow-versions", "/workflows/demo?view=versions"],
+    ["schedules", "/schedules"],
+    ["schedule", "/schedules/nightly"],
     ["queues", "/queues"],
     ["workers", "/workers"],
     ["worker", "/workers/keywords"],

@@ -7,6 +7,7 @@ const VERBS: { title: string; to: string; words: string }[] = [
   { title: "Submit a task", to: "/try", words: "new run worker test" },
   { title: "Analyse a text", to: "/analyse", words: "new document file workers" },
   { title: "Start a run of a workflow", to: "/workflows", words: "new execute" },
+  { title: "Make a schedule", to: "/schedules", words: "cron timer new backfill fire pause" },
   { title: "Approve what waits", to: "/inbox", words: "deny answer question" },
   { title: "Raise a budget", to: "/inbox", words: "money parked limit" },
   { title: "Retry dead letters", to: "/dead", words: "failed discard" },
@@ -31,6 +32,8 @@ export function pageOf(kind: string, id: string): string | null {
     case "worker":
     case "script":
       return `/workers/${part}`;
+    case "schedule":
+      return `/schedules/${part}`;
     case "queue":
       return `/queues?queue=${part}`;
     case "key":

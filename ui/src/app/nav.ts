@@ -1,6 +1,7 @@
 import {
   Activity,
   Boxes,
+  CalendarClock,
   CircleDollarSign,
   Coins,
   FlaskConical,
@@ -31,6 +32,7 @@ export const PLACES: Place[][] = [
     { to: "/tasks", name: "Tasks", icon: ListChecks, about: "Single tasks and steps", keys: "g k" },
     { to: "/inbox", name: "Inbox", icon: Inbox, about: "What waits for a person", phone: true, keys: "g i" },
     { to: "/workflows", name: "Workflows", icon: Workflow, about: "Definitions and their versions", keys: "g w" },
+    { to: "/schedules", name: "Schedules", icon: CalendarClock, about: "Runs and tasks at set times", keys: "g e" },
   ],
   [
     { to: "/queues", name: "Queues", icon: Network, about: "Depth, slots, lanes" },

@@ -66,7 +66,7 @@ export function CopyAs({ recipe, label = "Copy as" }: { recipe: Recipe; label?: 
         </div>
         <pre className={css.code}>{text}</pre>
         <p className={css.note}>
-          {language === "curl"
+          {text.includes("KAPELLE_TOKEN")
             ? "KAPELLE_TOKEN holds the key; in the folder of the project it is in .kapelle/token."
             : "In the folder of the project address and key are found by themselves."}
         </p>

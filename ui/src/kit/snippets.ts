@@ -39,16 +39,41 @@ function curl(recipe: Recipe, origin: string): string {
   return lines.join(" \\\n  ");
 }
 
+/** A request with what Python has by itself, where the SDK has no method. */
+function pythonRequest(recipe: Recipe, origin: string): string {
+  const body = recipe.body === undefined ? "" : `\n    data=json.dumps(${python(recipe.body)}).encode(),`;
+  const type = recipe.body === undefined ? "" : ', "Content-Type": "application/json"';
+  return `import json, os, urllib.request
+
+request = urllib.request.Request(
+    ${JSON.stringify(origin + recipe.path)},
+    method="${recipe.method}",
+    headers={"Authorization": "Bearer " + os.environ["KAPELLE_TOKEN"]${type}},${body}
+)
+with urllib.request.urlopen(request) as answer:
+    print(json.load(answer))`;
+}
+
+/** A request with what Node has by itself, where the SDK has no method. */
+function typescriptRequest(recipe: Recipe, origin: string): string {
+  const body = recipe.body === undefined ? "" : `\n  body: JSON.stringify(${JSON.stringify(recipe.body)}),`;
+  const type = recipe.body === undefined ? "" : ', "content-type": "application/json"';
+  return `const answer = await fetch(${JSON.stringify(origin + recipe.path)}, {
+  method: "${recipe.method}",
+  headers: { authorization: \`Bearer \${process.env.KAPELLE_TOKEN}\`${type} },${body}
+});
+console.log(await answer.json());`;
+}
+
 export function snippets(recipe: Recipe, origin: string): Record<"curl" | "cli" | "python" | "typescript", string> {
-  const route = `${recipe.method} ${recipe.path}`;
   return {
     curl: curl(recipe, origin),
     cli: `kapelle ${recipe.cli}`,
     python: recipe.python
       ? `from kapelle import Client\n\nwith Client() as client:\n    ${recipe.python.replaceAll("\n", "\n    ")}`
-      : `# The SDK for Python has no method for this: use the HTTP route.\n# ${route}`,
+      : pythonRequest(recipe, origin),
     typescript: recipe.typescript
       ? `import { Client } from "kapelle";\n\nconst client = new Client();\n${recipe.typescript}`
-      : `// The SDK for TypeScript has no method for this: use the HTTP route.\n// ${route}`,
+      : typescriptRequest(recipe, origin),
   };
 }

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { ago, duration, money } from "./format";
+import { ago, duration, money, visible } from "./format";
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
@@ -24,6 +24,11 @@ export function moment(at: string | number | Date, now = new Date(), exact = fal
   const clock = `${CLOCK.format(time)}${part} ${zone(time)}`;
   if (time.toDateString() === now.toDateString()) return clock;
   return `${(time.getFullYear() === now.getFullYear() ? DAY : YEAR).format(time)} ${clock}`;
+}
+
+/** A text of the server, in which times stand as on every page: on the clock of this browser, with its zone. */
+export function reason(text: string, now = new Date()): string {
+  return visible(text).replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (at) => moment(at, now));
 }
 
 // One clock for the page: every age on screen changes in the same frame, once a second, and not in hidden tabs.

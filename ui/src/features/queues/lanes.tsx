@@ -6,7 +6,7 @@ import { count, visible } from "../../kit/format";
 import { Card } from "../../kit/page";
 import { Empty, Loaded, Notice } from "../../kit/said";
 import { type Column, Table } from "../../kit/table";
-import { Duration, Span } from "../../kit/time";
+import { Duration, reason, Span } from "../../kit/time";
 import { type Lane, lanes, limited } from "./model";
 import css from "./queues.module.css";
 
@@ -52,7 +52,7 @@ const COLUMNS: Column<Lane>[] = [
         {lane.reasons.slice(0, 3).map((one) => (
           <li key={one.why}>
             {one.tasks > 1 && `${count(one.tasks)} × `}
-            {visible(one.why)}
+            {reason(one.why)}
           </li>
         ))}
         {lane.reasons.length > 3 && <li className="muted">and {lane.reasons.length - 3} other reasons</li>}

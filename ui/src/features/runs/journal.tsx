@@ -66,7 +66,8 @@ const COLUMNS: Column<Entry>[] = [
     key: "task",
     head: "Task",
     width: "90px",
-    cell: (entry) => (entry.task ? <span className="mono">{String(entry.task)}</span> : null),
+    cell: (entry) =>
+      entry.task ? <span className="mono">{String(entry.task)}</span> : <span className="muted">–</span>,
   },
 ];
 

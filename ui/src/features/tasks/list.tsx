@@ -15,7 +15,7 @@ import { Card, Page as Frame, Grow, Toolbar } from "../../kit/page";
 import { Empty, Loaded } from "../../kit/said";
 import { SINCE, sinceTime } from "../../kit/since";
 import { type Column, Table } from "../../kit/table";
-import { Money, Span, Time } from "../../kit/time";
+import { Money, reason, Span, Time } from "../../kit/time";
 import { useLiveReads } from "../../live/use-live";
 import { Views } from "../runs/views";
 import { paid } from "./paid";
@@ -121,7 +121,7 @@ const COLUMNS: Column<Task>[] = [
             {task.error.category.replaceAll("_", " ")}: {visible(task.error.message)}
           </span>
         )}
-        {!task.error && task.reason && <span className={css.reason}>{visible(task.reason)}</span>}
+        {!task.error && task.reason && <span className={css.reason}>{reason(task.reason)}</span>}
       </span>
     ),
   },

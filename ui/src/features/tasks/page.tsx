@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { Ban, FlaskConical, RotateCcw } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useState } from "react";
 import { api, once, unwrap } from "../../api/client";
 import type { Task } from "../../api/paths";
 import { useGet } from "../../api/query";
@@ -16,31 +16,11 @@ import { ErrorBox, Loaded, Notice } from "../../kit/said";
 import { isEnded } from "../../kit/state";
 import { Json, Meter, Text } from "../../kit/text";
 import { Money, Span, Time } from "../../kit/time";
-import { useTopic } from "../../live/use-live";
+import { useTaskTexts } from "../../live/use-texts";
 import { TaskCalls } from "./calls";
 import { paid } from "./paid";
 import css from "./tasks.module.css";
 import { rereadTask, TaskWhy } from "./waiting";
-
-/** What models write for a task, as it comes. */
-function useTexts(id: string | null): string {
-  const [parts, setParts] = useState<Record<string, string>>({});
-  useTopic(id ? `task:${id}` : null, (frames) => {
-    const texts = frames.flatMap((frame) => frame.texts ?? []);
-    if (texts.length > 0) {
-      setParts((was) => {
-        const next = { ...was };
-        for (const one of texts) {
-          const key = `${one.attempt}.${one.part}`;
-          next[key] = one.offset === 0 ? one.text : (next[key] ?? "") + one.text;
-        }
-        return next;
-      });
-    }
-    if (frames.some((frame) => frame.tasks || frame.resync)) rereadTask();
-  });
-  return useMemo(() => Object.values(parts).join("\n\n"), [parts]);
-}
 
 function Figures({ task }: { task: Task }) {
   const begun = task.started_at;
@@ -259,7 +239,7 @@ export function Page() {
     { params: { path: { id } } },
     { refetchInterval: (query) => (isEnded((query.state.data as Task | undefined)?.state) ? false : 1_500) },
   );
-  const texts = useTexts(task.data && isEnded(task.data.state) ? null : id);
+  const texts = useTaskTexts(task.data && isEnded(task.data.state) ? null : id);
   const known = task.data;
   return (
     <Frame

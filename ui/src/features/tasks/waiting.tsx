@@ -8,6 +8,7 @@ import { useAct } from "../../kit/act";
 import { Button, buttonClass } from "../../kit/button";
 import { many, visible } from "../../kit/format";
 import { Command, Notice } from "../../kit/said";
+import { reason } from "../../kit/time";
 
 type Why = Pick<Explained, "why" | "waiting" | "ahead" | "lift"> & { run?: string | null };
 
@@ -98,7 +99,7 @@ function Lift({ of }: { of: Why }) {
 export function WhyNotice({ of }: { of: Why }) {
   return (
     <Notice tone={of.waiting?.for === "money" ? "park" : "warn"} icon={Hourglass} action={<Lift of={of} />}>
-      {visible(of.why)}
+      {reason(of.why)}
       {!!of.ahead && ` ${many(of.ahead, "task")} ahead of it in its lane.`}
       {of.lift && (
         <div>
