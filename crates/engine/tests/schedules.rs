@@ -1,6 +1,6 @@
 //! Schedules in the loop: exactly the documented fires, whatever the clock, the store and crashes do.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its stage cannot be set")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where its stage cannot be set")]
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -110,14 +110,16 @@ pub(super) async fn replay(app: &App, args: Replay) -> Result<Code, Failure> {
 async fn replayed(session: &ApiSession, args: &Replay) -> Result<Vec<Delivery>, kapelle_api::ClientError> {
     let api = session.api();
     let mut ids: Vec<String> = args.id.iter().cloned().collect();
-    let mut cursor = None;
-    while args.failed {
-        let query = DeliveryQuery { state: Some("failed".to_owned()), limit: Some(PAGE), cursor };
-        let page = api.deliveries(&args.name, query).await?;
-        ids.extend(page.deliveries.into_iter().map(|delivery| delivery.id));
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
+    if args.failed {
+        let mut cursor = None;
+        loop {
+            let query = DeliveryQuery { state: Some("failed".to_owned()), limit: Some(PAGE), cursor };
+            let page = api.deliveries(&args.name, query).await?;
+            ids.extend(page.deliveries.into_iter().map(|delivery| delivery.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
         }
     }
     let mut made = Vec::new();
