@@ -223,7 +223,7 @@ impl App {
         let command = command::FireSchedule { tenant: by.tenant, name: name.clone(), key };
         let fired = self.act(by, "schedule.fire", name.as_str(), command).await?;
         let row = self.reader().schedule(by.tenant, &name)?.ok_or_else(|| missing(&name))?;
-        Ok(told(&row, &self.fired(&row, fired, FireKind::Manual)))
+        Ok(told(&row, &fire_row(&row, fired, FireKind::Manual)))
     }
 
     /// Fires the times of a past range that were not started, one after another. With `dry_run` it only lists them.
@@ -251,7 +251,7 @@ impl App {
         let command = command::Backfill { tenant: by.tenant, name: name.clone(), from, to };
         let fired = self.act(by, "schedule.backfill", &resource, command).await?;
         let row = self.reader().schedule(by.tenant, &name)?.ok_or_else(|| missing(&name))?;
-        let told = |fired| told(&row, &self.fired(&row, fired, FireKind::Due));
+        let told = |fired| told(&row, &fire_row(&row, fired, FireKind::Due));
         let fires: Vec<api::Fire> = fired.into_iter().map(told).collect();
         let times = fires.iter().map(|fire| fire.scheduled_at.clone()).collect();
         Ok(api::Backfilled { dry_run: false, times, fires })
@@ -276,11 +276,11 @@ impl App {
         });
         listed.await
     }
+}
 
-    fn fired(&self, row: &ScheduleRow, fired: command::Fired, kind: FireKind) -> FireRow {
-        let command::Fired { scheduled, outcome } = fired;
-        FireRow { tenant: row.tenant, schedule: row.name.clone(), scheduled, kind, at: self.now(), outcome }
-    }
+fn fire_row(row: &ScheduleRow, fired: command::Fired, kind: FireKind) -> FireRow {
+    let command::Fired { scheduled, at, outcome } = fired;
+    FireRow { tenant: row.tenant, schedule: row.name.clone(), scheduled, kind, at, outcome }
 }
 
 fn parsed(name: &str) -> Result<Name, AppError> {

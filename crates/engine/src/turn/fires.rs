@@ -7,7 +7,7 @@ use kapelle_core::{
     run::Run,
     schedule::{self, FireContext, FireKind, FireOutcome, Open, Overlap, Plan, QUEUED_MAX, Target},
 };
-use kapelle_store::{IdKind, ScheduleRow, StoreError};
+use kapelle_store::{FireRow, IdKind, ScheduleRow, StoreError};
 
 use super::{
     command::{SubmitTask, VersionRef},
@@ -63,7 +63,7 @@ fn fire_times(state: &mut LoopState, mut row: ScheduleRow) -> Result<(), StoreEr
     for time in due.fires {
         // A backfill may have been faster.
         let known = known(&mut state.rows, &row, time, FireKind::Due)?;
-        if !known.is_some_and(|outcome| outcome.is_taken()) {
+        if !known.is_some_and(|fire| fire.outcome.is_taken()) {
             let overlap = row.spec.overlap;
             fire(state, (&mut row, &plan), (time, FireKind::Due), overlap)?;
         }
@@ -79,14 +79,14 @@ pub(super) fn known(
     row: &ScheduleRow,
     scheduled: Timestamp,
     kind: FireKind,
-) -> Result<Option<FireOutcome>, StoreError> {
-    let of = |fire: &&kapelle_store::FireRow| {
+) -> Result<Option<FireRow>, StoreError> {
+    let of = |fire: &&FireRow| {
         (fire.tenant, &fire.schedule, fire.scheduled, fire.kind) == (row.tenant, &row.name, scheduled, kind)
     };
     if let Some(fire) = rows.cache.fires.iter().rev().find(of) {
-        return Ok(Some(fire.outcome.clone()));
+        return Ok(Some(fire.clone()));
     }
-    Ok(rows.store.fire(row.tenant, &row.name, scheduled, kind)?.map(|fire| fire.outcome))
+    rows.store.fire(row.tenant, &row.name, scheduled, kind)
 }
 
 /// Returns the rule for many times at once: one after another, unless all may work at the same time.

@@ -282,7 +282,8 @@ impl Decide for command::FireSchedule {
             let Ok(KeyReply::Fire(scheduled)) = used else { return Ok(Err(reused)) };
             // A schedule that was deleted since, and made again, has no such fire.
             let known = fires::known(&mut state.rows, &row, scheduled, FireKind::Manual)?;
-            return Ok(known.map(|outcome| Fired { scheduled, outcome }).ok_or(reused));
+            let told = |fire: FireRow| Fired { scheduled, at: fire.at, outcome: fire.outcome };
+            return Ok(known.map(told).ok_or(reused));
         }
         let mut scheduled = state.rows.now;
         while fires::known(&mut state.rows, &row, scheduled, FireKind::Manual)?.is_some() {
@@ -294,7 +295,7 @@ impl Decide for command::FireSchedule {
         if let Some(key) = &self.key {
             tasks::remember_key(state, self.tenant, key, KeyReply::Fire(scheduled));
         }
-        Ok(Ok(Fired { scheduled, outcome }))
+        Ok(Ok(Fired { scheduled, at: state.rows.now, outcome }))
     }
 }
 
@@ -311,12 +312,12 @@ impl Decide for command::Backfill {
         let mut fired = Vec::new();
         for scheduled in times {
             let known = fires::known(&mut state.rows, &row, scheduled, FireKind::Due)?;
-            if known.is_some_and(|outcome| outcome.is_taken()) {
+            if known.is_some_and(|fire| fire.outcome.is_taken()) {
                 continue;
             }
             let overlap = fires::one_by_one(row.spec.overlap);
             let outcome = fires::fire(state, (&mut row, &plan), (scheduled, FireKind::Due), overlap)?;
-            fired.push(Fired { scheduled, outcome });
+            fired.push(Fired { scheduled, at: state.rows.now, outcome });
         }
         put(state, row);
         Ok(Ok(fired))

@@ -109,7 +109,7 @@ mod unix {
     /// Depth to which folders below the data folder are inspected.
     const DEPTH: usize = 8;
     /// Names of Kapelle's files, up to the first dot.
-    const OWN: [&str; 11] = [
+    const OWN: [&str; 12] = [
         "lock",
         "token",
         "address",
@@ -121,6 +121,7 @@ mod unix {
         "calls",
         "audit",
         "history",
+        "webhooks",
     ];
     /// Names of files that any folder may hold.
     const PLAIN: [&str; 5] = ["lost+found", ".gitkeep", ".gitignore", ".keep", ".DS_Store"];

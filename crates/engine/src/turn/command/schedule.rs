@@ -63,11 +63,12 @@ pub struct FireSchedule {
     pub key: Option<Key>,
 }
 
-/// A fire by hand.
+/// A fire by hand, and the time of its last change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct Fired {
     pub scheduled: Timestamp,
+    pub at: Timestamp,
     pub outcome: FireOutcome,
 }
 
