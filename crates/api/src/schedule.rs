@@ -77,7 +77,7 @@ pub struct Schedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     pub created_at: String,
-    /// What became of its last time; missing before the first.
+    /// The fire of its last time; missing before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Fire>,
     /// Its last fires, newest first; missing in lists.

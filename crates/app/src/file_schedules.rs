@@ -142,6 +142,13 @@ impl FileSchedules {
 }
 
 impl App {
+    /// Follows the schedules of a folder's workflow files, and applies them.
+    pub(crate) async fn follow_schedules_of(&mut self, folder: Option<PathBuf>) -> Result<(), Error> {
+        let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
+        self.file_schedules = folder.map(|folder| FileSchedules { engine, clock, folder });
+        self.apply_file_schedules().await
+    }
+
     /// Applies the schedules of the workflow files, where this process fires schedules.
     pub(crate) async fn apply_file_schedules(&self) -> Result<(), Error> {
         let Some(files) = &self.file_schedules else { return Ok(()) };

@@ -19,7 +19,6 @@ use crate::{
     config::Config,
     disk,
     error::Error,
-    file_schedules::FileSchedules,
     ledger::EngineLedger,
     prepaid_journal::{self, PrepaidJournal},
     rates::OfGateway,
@@ -189,12 +188,7 @@ pub async fn open(mut parts: Parts) -> Result<Arc<App>, Error> {
     app.describe_scripts(&workers);
     app.notify_middleware();
     app.set_budgets(&config).await?;
-    app.file_schedules = workflows.into_iter().next().filter(|_| fires).map(|folder| FileSchedules {
-        engine: app.engine.clone(),
-        clock: Arc::clone(&app.clock),
-        folder,
-    });
-    app.apply_file_schedules().await?;
+    app.follow_schedules_of(workflows.into_iter().next().filter(|_| fires)).await?;
     let app = Arc::new(app);
     #[cfg(feature = "reach")]
     home.bind(&app);

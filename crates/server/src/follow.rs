@@ -148,7 +148,7 @@ pub async fn follow(site: Arc<Site>, who: Arc<Identity>, run: RunId, (standing, 
 impl Follower {
     async fn work(&mut self) {
         let mut events = self.app.watch_runs();
-        // Whoever watches the texts has models outside of this process asked for them, too.
+        // While somebody watches, calls from outside of this process are asked as streams, too.
         let mut changes = self.through.is_some().then(|| self.app.live_output().watch());
         let (run, mut looks) = (self.run, 0);
         loop {
