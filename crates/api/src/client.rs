@@ -82,14 +82,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreachable {
-            address: self.base.clone(),
-            message: format!("the request cannot be written: {error}"),
-        })?;
-        let request = self.request(Method::POST, path);
-        // An empty object is sent as no body at all: many routes take none.
-        self.send(if body == b"{}" { request } else { request.header("content-type", "application/json").body(body) })
-            .await
+        self.post_once(path, None, body).await
     }
 
     /// Sends a request with an idempotency key, so that it takes effect once.
@@ -102,12 +95,19 @@ impl Client {
         key: Option<&str>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let request = self.request(Method::POST, path).json(body);
-        self.send(match key {
-            Some(key) => request.header("idempotency-key", key),
-            None => request,
-        })
-        .await
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreachable {
+            address: self.base.clone(),
+            message: format!("the request cannot be written: {error}"),
+        })?;
+        let mut request = self.request(Method::POST, path);
+        // An empty object is sent as no body at all: many routes take none.
+        if body != b"{}" {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        self.send(request).await
     }
 
     /// Uploads a file, to be named in inputs.

@@ -177,6 +177,8 @@ fn a_schedule_of_a_workflow_file_changes_with_the_file() {
     let served = Served::start(&place);
     assert!(listed(&place, "workflows/report.yaml", true).contains("Asia/Tokyo"));
     place.kapelle(&["schedules", "delete", "report"]).refused(5, &["belongs to workflows/report.yaml"]);
+    let keyed = ["schedules", "fire", "report", "--idempotency-key", "k", "--json"];
+    assert_eq!(place.kapelle(&keyed).json(), place.kapelle(&keyed).json());
     assert_eq!(place.kapelle(&["schedules", "pause", "report", "--reason", "holiday"]).code, 0);
     place.file("workflows/report.yaml", flow(&good.replace("Asia/Tokyo", "Asia/Seoul")));
     assert!(listed(&place, "Asia/Seoul", true).contains("holiday"), "the pause stays");
