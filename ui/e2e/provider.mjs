@@ -42,8 +42,9 @@ export async function provider() {
       const { model, stream } = JSON.parse(body || "{}");
       state.asked += 1;
       if (stream) state.streams += 1;
-      if (stream) streamed(response, model, state.answer, state.hold ? held : null);
-      else if (state.hold || state.asked >= state.holdFrom) held.push(() => whole(response, model, state.answer));
+      const holds = state.hold || state.asked >= state.holdFrom;
+      if (stream) streamed(response, model, state.answer, holds ? held : null);
+      else if (holds) held.push(() => whole(response, model, state.answer));
       else whole(response, model, state.answer);
     });
   });
