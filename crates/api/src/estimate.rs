@@ -17,7 +17,7 @@ pub struct Range {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EstimateSource {
-    /// The same step in earlier runs of the workflow.
+    /// Earlier runs of the same step.
     Runs,
     /// Tasks of its worker elsewhere, or runs of the workflow that it starts.
     Worker,

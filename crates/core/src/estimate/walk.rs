@@ -31,7 +31,7 @@ const TOKEN_MS: (u64, u64, u64) = (5, 15, 40);
 /// Origin of the numbers of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
-    /// The same step in earlier runs of the workflow.
+    /// Earlier runs of the same step.
     Runs,
     /// Tasks of its worker elsewhere, or runs of the workflow that it starts.
     Worker,
